@@ -1,0 +1,1 @@
+"""Escrow simulator: loans backed by bitcoin, on two real chains in one process."""

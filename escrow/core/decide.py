@@ -1,0 +1,176 @@
+"""From a command to what was decided: one match, and the order of what happens at one instant.
+
+A **Command** is an ask or a sighting; it says who and when. The answer is events, or
+``Rejected``. ``witness`` is for sightings of what a chain has already done: a fact cannot be
+refused, so what the rules would have refused is noted as an incident.
+"""
+
+from __future__ import annotations
+
+from typing import Final, assert_never
+
+from escrow.core.errors import Rejected
+from escrow.core.phases import ended
+from escrow.core.state import Escrow, Event, Incident, fold
+from escrow.core.verbs.accept import Accept, accept
+from escrow.core.verbs.burn import BurnTokens, burn
+from escrow.core.verbs.cancel import Cancel, cancel
+from escrow.core.verbs.cure import Cure, cure
+from escrow.core.verbs.draw import Draw, draw
+from escrow.core.verbs.expire_call import ExpireCall, expire_call
+from escrow.core.verbs.lapse import Lapse, lapse
+from escrow.core.verbs.liquidate import Liquidate, liquidate
+from escrow.core.verbs.margin_call import MarginCall, margin_call
+from escrow.core.verbs.mark import Mark, mark
+from escrow.core.verbs.mint import Mint, mint
+from escrow.core.verbs.offer import Offer, offer
+from escrow.core.verbs.open import Open, open_loan
+from escrow.core.verbs.payout import SawPayout, SawPayoutDepth, saw_payout, saw_payout_depth
+from escrow.core.verbs.pledge import SawCoin, SawCoinGone, saw_coin, saw_coin_gone
+from escrow.core.verbs.recover import NoteRecovery, SawRecovery, note_recovery, saw_recovery
+from escrow.core.verbs.repay import Repay, repay
+from escrow.core.verbs.retire import Retire, retire
+from escrow.core.verbs.tick import Tick, tick
+from escrow.core.verbs.top_up import TopUp, top_up
+
+Command = (
+    Tick
+    | SawCoin
+    | SawCoinGone
+    | SawPayout
+    | SawPayoutDepth
+    | SawRecovery
+    | Mark
+    | Offer
+    | Accept
+    | Open
+    | Mint
+    | TopUp
+    | Draw
+    | Repay
+    | Cancel
+    | Lapse
+    | Cure
+    | MarginCall
+    | ExpireCall
+    | Liquidate
+    | BurnTokens
+    | Retire
+    | NoteRecovery
+)
+
+RANK: Final[dict[type[Command], int]] = {
+    # 1 chain: the clock, then what Bitcoin says
+    Tick: 10,
+    SawCoinGone: 11,
+    SawCoin: 12,
+    SawRecovery: 13,
+    SawPayout: 14,
+    SawPayoutDepth: 15,
+    # 2 oracle
+    Mark: 20,
+    # 3 agreement, collateral and money
+    Offer: 30,
+    Accept: 31,
+    Open: 32,
+    Mint: 33,
+    TopUp: 34,
+    Repay: 35,
+    Draw: 36,
+    Cancel: 37,
+    # 5 what has run out
+    Lapse: 50,
+    # 6 margin
+    Cure: 60,
+    MarginCall: 61,
+    ExpireCall: 62,
+    # 7 liquidation
+    Liquidate: 70,
+    # 8 release
+    BurnTokens: 80,
+    Retire: 81,
+    NoteRecovery: 82,
+}
+"""The order of what happens at one instant (``domain`` §2.3; 4, scheduled events, comes with
+schedules). A payment at the deadline is on time; a top-up at the same instant cures; a price
+that brings the margin call cannot also expire it."""
+
+
+def in_order(commands: tuple[Command, ...]) -> tuple[Command, ...]:
+    """Sort by instant, then by rank, then by content: any permutation gives the same order."""
+    return tuple(sorted(commands, key=lambda c: (c.at, RANK[type(c)], repr(c))))
+
+
+_MAY_END: Final = (Repay, Cancel, Liquidate, Retire, SawCoinGone, SawPayoutDepth)
+"""Commands after which a deal may be over on both chains."""
+
+
+def decide(escrow: Escrow, command: Command) -> tuple[Event, ...]:
+    """What follows from ``command`` in this state. Pure. Raises ``Rejected``."""
+    if command.at < escrow.system.clock:
+        raise Rejected("clock/backwards", now=escrow.system.clock, at=command.at)
+    events = _decide(escrow, command)
+    if not isinstance(command, _MAY_END):
+        return events
+    return (*events, *ended(fold(escrow, events), at=command.at))
+
+
+def _decide(escrow: Escrow, command: Command) -> tuple[Event, ...]:
+    match command:
+        case Tick():
+            return tick(escrow, command)
+        case SawCoin():
+            return saw_coin(escrow, command)
+        case SawCoinGone():
+            return saw_coin_gone(escrow, command)
+        case SawPayout():
+            return saw_payout(escrow, command)
+        case SawPayoutDepth():
+            return saw_payout_depth(escrow, command)
+        case SawRecovery():
+            return saw_recovery(escrow, command)
+        case Mark():
+            return mark(escrow, command)
+        case Offer():
+            return offer(escrow, command)
+        case Accept():
+            return accept(escrow, command)
+        case Open():
+            return open_loan(escrow, command)
+        case Mint():
+            return mint(escrow, command)
+        case TopUp():
+            return top_up(escrow, command)
+        case Draw():
+            return draw(escrow, command)
+        case Repay():
+            return repay(escrow, command)
+        case Cancel():
+            return cancel(escrow, command)
+        case Lapse():
+            return lapse(escrow, command)
+        case Cure():
+            return cure(escrow, command)
+        case MarginCall():
+            return margin_call(escrow, command)
+        case ExpireCall():
+            return expire_call(escrow, command)
+        case Liquidate():
+            return liquidate(escrow, command)
+        case BurnTokens():
+            return burn(escrow, command)
+        case Retire():
+            return retire(escrow, command)
+        case NoteRecovery():
+            return note_recovery(escrow, command)
+        case _:
+            assert_never(command)
+
+
+def witness(escrow: Escrow, command: Command) -> tuple[Event, ...]:
+    """``decide`` for a fact: what the rules would have refused becomes an incident."""
+    try:
+        return decide(escrow, command)
+    except Rejected as refusal:
+        facts = tuple(sorted(refusal.facts.items()))
+        return (Incident(command.at, type(command).__name__, refusal.code, facts),)

@@ -1,0 +1,305 @@
+"""What the world is owed *now*, and by whom.
+
+A function of the state, asked again after every step, restart and reorganisation: nothing is
+emitted once and lost. Each effect has a deterministic id, and adapters perform it
+idempotently. Effects owed by the operator or a quorum are performed by the engine; those owed
+by a party are that party's to do with its own key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from escrow.core.phases import breach, locked_sats, owed_burns
+from escrow.core.regions.loan import (
+    Accepted,
+    Active,
+    Called,
+    Cancelled,
+    Draft,
+    Ended,
+    Indebted,
+    Liquidating,
+    Live,
+    Offered,
+    Opened,
+    Repaid,
+    Seized,
+)
+from escrow.core.regions.system import Price, active_seconds, is_fresh
+from escrow.core.regions.token import Burn, free
+from escrow.core.regions.vault import Coin, Locked, Lost, Recovered, Reorged
+from escrow.core.roles import Role
+from escrow.core.rules import at_or_above, at_or_below, owed
+from escrow.core.state import Escrow
+from escrow.core.terms import MIN_DEPOSIT, Liquidation
+from escrow.core.units import Cents, Sats, Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOnEvm:
+    """Carry both signatures to the escrow book."""
+
+    @property
+    def id(self) -> str:
+        return "open"
+
+
+@dataclass(frozen=True, slots=True)
+class AttestDeposit:
+    """A final coin has no tokens yet: a quorum of attestors signs, the operator mints."""
+
+    outpoint: str
+    sats: Sats
+
+    @property
+    def id(self) -> str:
+        return f"mint/{self.outpoint}"
+
+
+@dataclass(frozen=True, slots=True)
+class AttestLoss:
+    """A coin is gone and its tokens are not: a quorum signs, the operator retires them."""
+
+    outpoint: str
+    sats: Sats
+
+    @property
+    def id(self) -> str:
+        return f"retire/{self.outpoint}"
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitReburial:
+    """A final coin was dug out by a deep reorganisation: nothing is minted until it is back."""
+
+    outpoint: str
+
+    @property
+    def id(self) -> str:
+        return f"rebury/{self.outpoint}"
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOnEvm:
+    """The draw window ended and nothing was drawn: give the collateral back."""
+
+    @property
+    def id(self) -> str:
+        return "cancel"
+
+
+@dataclass(frozen=True, slots=True)
+class CallMargin:
+    """The call level is reached."""
+
+    round: int
+
+    @property
+    def id(self) -> str:
+        return f"call/{self.round}"
+
+
+@dataclass(frozen=True, slots=True)
+class CureCall:
+    """The restore level is reached."""
+
+    round: int
+
+    @property
+    def id(self) -> str:
+        return f"cure/{self.round}"
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireCallOnEvm:
+    """The cure time has passed."""
+
+    deadline: Seconds
+
+    @property
+    def id(self) -> str:
+        return f"expire/{self.deadline}"
+
+
+@dataclass(frozen=True, slots=True)
+class RealiseCollateral:
+    """The lender may take over, or a third party may buy."""
+
+    kind: Liquidation
+
+    @property
+    def id(self) -> str:
+        return f"liquidate/{self.kind.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimCoins:
+    """Free tokens of a loan that is over: their holders burn them to get coins."""
+
+    sats: Sats
+
+    @property
+    def id(self) -> str:
+        return f"burn/{self.sats}"
+
+
+@dataclass(frozen=True, slots=True)
+class PayBurns:
+    """Burns are unpaid: the quorum signs one spend of the vault that pays them."""
+
+    burns: tuple[Burn, ...]
+    coins: tuple[Coin, ...]
+
+    @property
+    def id(self) -> str:
+        return "pay/" + "+".join(str(burn.id) for burn in self.burns)
+
+
+@dataclass(frozen=True, slots=True)
+class BuryPayout:
+    """A payout is not final: keep it broadcast until it is."""
+
+    txid: str
+
+    @property
+    def id(self) -> str:
+        return f"bury/{self.txid}"
+
+
+@dataclass(frozen=True, slots=True)
+class RecoverCoins:
+    """The recovery time has come: the borrower alone may spend the vault."""
+
+    coins: tuple[Coin, ...]
+
+    @property
+    def id(self) -> str:
+        return "recover/" + "+".join(coin.outpoint for coin in self.coins)
+
+
+@dataclass(frozen=True, slots=True)
+class NoteRecoveryOnEvm:
+    """The coins were recovered and the tokens retired: close the loan on the EVM."""
+
+    @property
+    def id(self) -> str:
+        return "recovered"
+
+
+Effect = (
+    OpenOnEvm
+    | AttestDeposit
+    | AttestLoss
+    | AwaitReburial
+    | CancelOnEvm
+    | CallMargin
+    | CureCall
+    | ExpireCallOnEvm
+    | RealiseCollateral
+    | ClaimCoins
+    | PayBurns
+    | BuryPayout
+    | RecoverCoins
+    | NoteRecoveryOnEvm
+)
+
+
+def owed_by(effect: Effect) -> Role:
+    """Whose duty, or whose right, the effect is."""
+    match effect:
+        case RealiseCollateral(kind=Liquidation.TAKE_OVER):
+            return Role.LENDER
+        case RealiseCollateral():
+            return Role.LIQUIDATOR
+        case ClaimCoins() | RecoverCoins():
+            return Role.BORROWER
+        case AttestDeposit() | AttestLoss():
+            return Role.ATTESTOR
+        case PayBurns():
+            return Role.CUSTODIAN
+        case _:
+            return Role.OPERATOR
+
+
+def due(escrow: Escrow) -> tuple[Effect, ...]:
+    """Everything owed at the system's clock, in the order in which it should be done."""
+    return (*_vault_due(escrow), *_token_due(escrow), *_loan_due(escrow))
+
+
+def _vault_due(escrow: Escrow) -> tuple[Effect, ...]:
+    effects: list[Effect] = []
+    minted = frozenset(escrow.token.outpoints)
+    for coin in escrow.vault.coins:
+        match coin.status:
+            case Locked() if (
+                coin.outpoint not in minted and not coin.change and coin.sats >= MIN_DEPOSIT
+            ):
+                effects.append(AttestDeposit(coin.outpoint, coin.sats))
+            case Reorged():
+                effects.append(AwaitReburial(coin.outpoint))
+            case Lost() | Recovered() if (
+                coin.outpoint in minted and coin.outpoint not in escrow.token.retired_outpoints
+            ):
+                effects.append(AttestLoss(coin.outpoint, coin.sats))
+            case _:
+                pass
+    effects.extend(BuryPayout(p.txid) for p in escrow.vault.payouts if not p.final)
+    return tuple(effects)
+
+
+def _token_due(escrow: Escrow) -> tuple[Effect, ...]:
+    effects: list[Effect] = []
+    burns = owed_burns(escrow)
+    coins = tuple(c for c in escrow.vault.coins if isinstance(c.status, Locked))
+    if burns and sum(burn.sats for burn in burns) <= locked_sats(escrow):
+        effects.append(PayBurns(burns, coins))
+    over = isinstance(escrow.loan, Repaid | Seized | Cancelled | Ended)
+    if over and free(escrow.token):
+        effects.append(ClaimCoins(free(escrow.token)))
+    return tuple(effects)
+
+
+def _loan_due(escrow: Escrow) -> tuple[Effect, ...]:
+    loan, now = escrow.loan, escrow.system.clock
+    effects: list[Effect] = []
+    if isinstance(loan, Draft | Offered):
+        return ()
+    if isinstance(loan, Accepted):
+        return (OpenOnEvm(),) if now <= loan.terms.expires_at else ()
+    if isinstance(loan, Opened) and now > loan.terms.draw_by:
+        effects.append(CancelOnEvm())
+    if isinstance(loan, Indebted) and is_fresh(escrow.system, at=now):
+        assert escrow.system.price is not None
+        effects.extend(_margin_due(escrow, loan, escrow.system.price))
+    if isinstance(loan, Live | Repaid | Seized | Cancelled) and now >= loan.terms.recover_at:
+        coins = tuple(c for c in escrow.vault.coins if isinstance(c.status, Locked))
+        if coins:
+            effects.append(RecoverCoins(coins))
+    gone = any(isinstance(coin.status, Recovered) for coin in escrow.vault.coins)
+    if isinstance(loan, Live) and gone and not escrow.token.held:
+        effects.append(NoteRecoveryOnEvm())
+    return tuple(effects)
+
+
+def _margin_due(
+    escrow: Escrow, loan: Active | Called | Liquidating, price: Price
+) -> tuple[Effect, ...]:
+    now, terms, held = escrow.system.clock, loan.terms, escrow.token.held
+    debt: Cents = owed(loan.debt, rate_bps=terms.rate_bps, at=now)
+    called = at_or_above(debt, sats=held, price=price.price, level=terms.call_ltv)
+    effects: list[Effect] = []
+    match loan:
+        case Active() if called:
+            effects.append(CallMargin(price.round))
+        case Called() if at_or_below(debt, sats=held, price=price.price, level=terms.restore_ltv):
+            effects.append(CureCall(price.round))
+        case Called(deadline=deadline) if (
+            called and active_seconds(escrow.system, at=now) > deadline
+        ):
+            effects.append(ExpireCallOnEvm(deadline))
+        case _:
+            pass
+    if breach(escrow, at=now) is not None:
+        effects.append(RealiseCollateral(terms.liquidation))
+    return tuple(effects)

@@ -1,0 +1,529 @@
+"""Laws: what must hold after every event, numbered, pure, each with its sentence.
+
+Two kinds, never mixed: a *promise of the rules* holds
+whatever the world does; an *agreement with the world* can be broken by a reorganisation, and
+is written as "holds, or a remedy is due".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from escrow.core.due import AttestLoss, AwaitReburial, due
+from escrow.core.errors import CODES
+from escrow.core.phases import breach, debt_now, owed_burns, system_phase, terms_of
+from escrow.core.regions import loan as ln
+from escrow.core.regions import token as tk
+from escrow.core.regions import vault as vt
+from escrow.core.regions.system import PriceMarked, active_seconds, is_fresh, stale_from
+from escrow.core.roles import Role
+from escrow.core.rules import (
+    INTEREST_DEN,
+    Debt,
+    at_or_above,
+    at_or_below,
+    fee_shares,
+    interest_due,
+    liquidation_split,
+    owed,
+    value_down,
+)
+from escrow.core.scripts import is_standard_output
+from escrow.core.state import Escrow, Event, Incident
+from escrow.core.terms import MIN_DEPOSIT
+from escrow.core.units import BPS, CENTS_SCALE, MAX_PRICE, Cents
+from escrow.core.verbs.repay import Repay, repay
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One event, and the deal before and after it."""
+
+    before: Escrow
+    event: Event
+    after: Escrow
+
+
+@dataclass(frozen=True, slots=True)
+class Law:
+    """A numbered sentence with its check."""
+
+    id: str
+    """Id of the property catalogue; numbers past the catalogue's last are our own."""
+    enforced: tuple[str, ...]
+    """Which parts make it true even against the others: script, contract, engine."""
+    check: Callable[[Step], bool]
+    """Does it hold at this step? Its docstring is the law in one sentence."""
+
+    @property
+    def words(self) -> str:
+        return self.check.__doc__ or ""
+
+
+S, C, E = "script", "contract", "engine"
+_LAWS: list[Law] = []
+
+
+def law(number: str, *enforced: str) -> Callable[[Callable[[Step], bool]], Callable[[Step], bool]]:
+    def enter(check: Callable[[Step], bool]) -> Callable[[Step], bool]:
+        _LAWS.append(Law(number, enforced, check))
+        return check
+
+    return enter
+
+
+def _debt(loan: ln.Loan) -> Debt:
+    return getattr(loan, "debt", Debt())
+
+
+def _inside(coin: vt.Coin) -> bool:
+    return not isinstance(coin.status, vt.Spent | vt.Recovered | vt.Lost)
+
+
+@law("INV-SAT-1", S, E)
+def sats_are_conserved(step: Step) -> bool:
+    """Deposits equal coins kept, paid out and burned as fees."""
+    vault = step.after.vault
+    deposits = sum(c.sats for c in vault.coins if not c.change)
+    kept = sum(c.sats for c in vault.coins if not isinstance(c.status, vt.Spent))
+    out = sum(s for p in vault.payouts for _, s in p.paid) + sum(p.fee for p in vault.payouts)
+    return deposits == kept + out
+
+
+@law("INV-SAT-2", S, E)
+def no_coin_is_spent_twice(step: Step) -> bool:
+    """No coin is spent twice and none is counted twice."""
+    spent = [outpoint for payout in step.after.vault.payouts for outpoint in payout.inputs]
+    coins = [coin.outpoint for coin in step.after.vault.coins]
+    return len(set(spent)) == len(spent) and len(set(coins)) == len(coins)
+
+
+@law("INV-SAT-3", S, E)
+def payouts_balance_within_the_fee_bound(step: Step) -> bool:
+    """Every payout's inputs equal outputs and fee, within the fee bound."""
+    value = {coin.outpoint: coin.sats for coin in step.after.vault.coins}
+    return all(
+        sum(value[o] for o in p.inputs) == sum(s for _, s in p.paid) + p.change + p.fee
+        and 0 <= p.fee <= terms_of(step.after.loan).max_fee
+        for p in step.after.vault.payouts
+    )
+
+
+@law("INV-SAT-4", E)
+def no_payout_is_dust(step: Step) -> bool:
+    """No payout makes dust."""
+    return all(
+        sats >= 546 and (p.change == 0 or p.change >= 330)
+        for p in step.after.vault.payouts
+        for _, sats in p.paid
+    )
+
+
+@law("INV-TOK-1", C, E)
+def supply_equals_coins(step: Step) -> bool:
+    """Tokens equal minted coins in the vault less unpaid burns, or a retirement is due."""
+    escrow = step.after
+    backed = sum(
+        c.sats
+        for c in escrow.vault.coins
+        if _inside(c) and (c.change or c.outpoint in escrow.token.outpoints)
+    )
+    if tk.outstanding(escrow.token) == backed - sum(b.sats for b in owed_burns(escrow)):
+        return True
+    return any(isinstance(effect, AttestLoss) for effect in due(escrow))
+
+
+@law("INV-TOK-3", C, E)
+def token_amounts_add_up(step: Step) -> bool:
+    """Held, free, burned and retired tokens add up to those minted."""
+    token = step.after.token
+    return (
+        token.held >= 0
+        and tk.free(token) >= 0
+        and token.held + tk.free(token) + token.burned + token.retired == token.minted
+        and token.burned == sum(burn.sats for burn in token.burns)
+    )
+
+
+@law("INV-TOK-4", C, E)
+def held_tokens_move_only_by_the_book(step: Step) -> bool:
+    """Held tokens move only by pledge, release, seizure or retirement."""
+    if step.before.token.held == step.after.token.held:
+        return True
+    return isinstance(step.event, tk.TokensHeld | tk.TokensFreed | tk.Retired)
+
+
+@law("INV-TOK-6", C, E)
+def burn_before_coins_and_coins_before_mint(step: Step) -> bool:
+    """Burn before coins leave; final coins before mint."""
+    match step.event:
+        case vt.PayoutSent(payout=payout):
+            known = {burn.id for burn in step.before.token.burns}
+            return all(burn_id in known for burn_id, _ in payout.paid)
+        case tk.Minted(outpoint=outpoint):
+            coin = vt.find(step.before.vault, outpoint)
+            return coin is not None and isinstance(coin.status, vt.Locked)
+        case _:
+            return True
+
+
+@law("INV-TOK-7", E)
+def a_deep_reorg_is_never_silent(step: Step) -> bool:
+    """A reorganisation below a mint is never silent: a remedy is due."""
+    remedies = {
+        effect.outpoint
+        for effect in due(step.after)
+        if isinstance(effect, AttestLoss | AwaitReburial)
+    }
+    return all(
+        coin.outpoint in remedies or coin.outpoint in step.after.token.retired_outpoints
+        for coin in step.after.vault.coins
+        if coin.outpoint in step.after.token.outpoints
+        and isinstance(coin.status, vt.Reorged | vt.Lost)
+    )
+
+
+@law("INV-LED-1", C, E)
+def debt_is_what_was_drawn_less_what_was_paid(step: Step) -> bool:
+    """Principal is what was drawn less what was paid or lost, never negative."""
+    debt = _debt(step.after.loan)
+    left = debt.drawn - debt.paid_principal - debt.lost_principal
+    return debt.principal == left >= 0 and debt.interest_acc >= 0
+
+
+@law("INV-LED-2", C, E)
+def interest_only_grows(step: Step) -> bool:
+    """Interest only grows, except by payment or liquidation."""
+    before, after = _debt(step.before.loan), _debt(step.after.loan)
+    if after.accrued_to < before.accrued_to:
+        return False
+    return after.interest_acc >= before.interest_acc or isinstance(
+        step.event, ln.Repayment | ln.Liquidated
+    )
+
+
+@law("INV-LED-3", C, E)
+def rounding_favours_the_lender_by_less_than_a_cent(step: Step) -> bool:
+    """Rounding favours the lender, by less than a cent."""
+    debt = _debt(step.after.loan)
+    excess = interest_due(debt) * INTEREST_DEN - debt.interest_acc
+    return 0 <= excess < INTEREST_DEN
+
+
+@law("INV-LED-5", C, E)
+def payments_are_principal_and_interest(step: Step) -> bool:
+    """Every payment is interest and principal and nothing else."""
+    before, after = _debt(step.before.loan), _debt(step.after.loan)
+    match step.event:
+        case ln.Repayment(interest=interest, principal=principal):
+            pass
+        case ln.Liquidated(interest=interest, principal=principal):
+            pass
+        case _:
+            return (before.paid_interest, before.paid_principal) == (
+                after.paid_interest,
+                after.paid_principal,
+            )
+    return (
+        interest >= 0
+        and principal >= 0
+        and after.paid_interest - before.paid_interest == interest
+        and after.paid_principal - before.paid_principal == principal
+    )
+
+
+@law("INV-AUTH-3", S, E)
+def payouts_pay_what_was_burned_for(step: Step) -> bool:
+    """A payout pays exactly the burned amount, less its fee share, where the burn says."""
+    burns = {burn.id: burn for burn in step.after.token.burns}
+    return all(
+        burn_id in burns
+        and sats == burns[burn_id].sats - share
+        and is_standard_output(burns[burn_id].script)
+        for p in step.after.vault.payouts
+        for (burn_id, sats), share in zip(
+            p.paid, fee_shares(p.fee, payees=len(p.paid)), strict=True
+        )
+    )
+
+
+@law("INV-AUTH-4", C, E)
+def recovery_comes_last(step: Step) -> bool:
+    """Times are ordered and recovery comes last."""
+    if isinstance(step.after.loan, ln.Draft):
+        return True
+    terms = terms_of(step.after.loan)
+    return (
+        terms.expires_at <= terms.draw_by < terms.maturity
+        and terms.maturity + terms.grace < terms.recover_at
+    )
+
+
+@law("INV-AUTH-8", S, C, E)
+def recovery_waits_for_its_time(step: Step) -> bool:
+    """Nobody recovers before the recovery time."""
+    if not isinstance(step.event, vt.CoinsRecovered):
+        return True
+    return step.event.at >= terms_of(step.after.loan).recover_at
+
+
+@law("INV-AUTH-7", C, E)
+def ids_are_used_once(step: Step) -> bool:
+    """Every outpoint, burn and payout counts once."""
+    token = step.after.token
+    lists = (
+        token.outpoints,
+        token.retired_outpoints,
+        tuple(burn.id for burn in token.burns),
+        tuple(b for p in step.after.vault.payouts for b, _ in p.paid),
+    )
+    return all(len(set(ids)) == len(ids) for ids in lists)
+
+
+@law("INV-RISK-1", C, E)
+def debt_is_collateralised(step: Step) -> bool:
+    """A debt has collateral, unless Bitcoin itself lost it."""
+    if debt_now(step.after, at=step.after.system.clock) == 0:
+        return True
+    if tk.outstanding(step.after.token) > 0:
+        return True
+    # Only a loss on Bitcoin itself, which no rule can stop, leaves a live debt bare.
+    return bool(step.after.token.retired_outpoints)
+
+
+@law("INV-RISK-2", C, E)
+def no_seizure_while_healthy(step: Step) -> bool:
+    """No liquidation while the loan is healthy."""
+    if not isinstance(step.event, ln.Liquidated):
+        return True
+    return breach(step.before, at=step.event.at) is step.event.reason
+
+
+@law("INV-RISK-3", C, E)
+def no_seizure_in_cure_time_or_on_a_stale_price(step: Step) -> bool:
+    """No liquidation in cure time below the liquidation level, nor on a stale price."""
+    if not isinstance(step.event, ln.Liquidated | ln.CallExpired):
+        return True
+    escrow, event = step.before, step.event
+    if not is_fresh(escrow.system, at=event.at):
+        return False
+    loan = escrow.loan
+    if not isinstance(loan, ln.Called):
+        return True
+    if isinstance(event, ln.Liquidated):
+        return event.reason is not ln.Reason.CALL_EXPIRED
+    return active_seconds(escrow.system, at=event.at) > loan.deadline
+
+
+@law("INV-RISK-4", C, E)
+def a_liquidation_closes_the_loan(step: Step) -> bool:
+    """A liquidation closes the loan."""
+    if not isinstance(step.event, ln.Liquidated):
+        return True
+    return isinstance(step.after.loan, ln.Seized) and ln.is_debt_free(step.after.loan.debt)
+
+
+@law("INV-RISK-5", C, E)
+def seized_is_bounded(step: Step) -> bool:
+    """What is seized is worth at most debt and bonus, and is at most what is held."""
+    if not isinstance(step.event, ln.Liquidated):
+        return True
+    event = step.event
+    bonus = terms_of(step.before.loan).bonus_bps
+    bound = event.debt * (BPS + bonus) * CENTS_SCALE
+    return (
+        event.split.seized <= step.before.token.held
+        and event.split.seized * event.price * BPS <= bound
+    )
+
+
+@law("INV-RISK-7", C, E)
+def prices_are_fresh_ordered_and_sane(step: Step) -> bool:
+    """A price in use is signed by the quorum, fresh, newer than the last, and sane."""
+    if not isinstance(step.event, PriceMarked):
+        return True
+    new, last = step.event.price, step.before.system.price
+    return (
+        0 < new.price <= MAX_PRICE
+        and new.at <= step.event.at <= new.at + step.after.system.heartbeat
+        and (last is None or (new.at > last.at and new.round == last.round + 1))
+    )
+
+
+@law("INV-RISK-8", C, E)
+def no_verdict_on_a_stale_price(step: Step) -> bool:
+    """A stale price decides nothing."""
+    if not isinstance(
+        step.event, ln.Drawn | ln.MarginCalled | ln.CallCured | ln.CallExpired | ln.Liquidated
+    ):
+        return True
+    return is_fresh(step.before.system, at=step.event.at)
+
+
+@law("INV-RISK-15", C, E)
+def a_draw_stays_within_the_initial_level(step: Step) -> bool:
+    """A draw leaves the loan-to-value at or below the initial level."""
+    if not isinstance(step.event, ln.Drawn) or not isinstance(step.after.loan, ln.Active):
+        return not isinstance(step.event, ln.Drawn)
+    terms, price = terms_of(step.after.loan), step.after.system.price
+    debt = owed(step.after.loan.debt, rate_bps=terms.rate_bps, at=step.event.at)
+    held = step.after.token.held
+    return price is not None and at_or_below(
+        debt, sats=held, price=price.price, level=terms.initial_ltv
+    )
+
+
+@law("INV-RISK-10", C, E)
+def only_price_time_and_loss_hurt(step: Step) -> bool:
+    """Only price, interest and lost coins make a healthy loan unhealthy."""
+    price = step.before.system.price
+    if price is None or not isinstance(step.before.loan, ln.Indebted):
+        return True
+    if not isinstance(step.after.loan, ln.Indebted):
+        return True
+    if isinstance(step.event, PriceMarked | tk.Retired | ln.Drawn):
+        return True
+    at = step.after.system.clock
+    level = terms_of(step.before.loan).liquidation_ltv
+    sides = tuple(
+        at_or_above(debt_now(side, at=at), sats=side.token.held, price=price.price, level=level)
+        for side in (step.before, step.after)
+    )
+    return sides[0] or not sides[1]
+
+
+@law("INV-RISK-11", C, E)
+def repayment_is_always_open(step: Step) -> bool:
+    """Anyone can repay in full, at any time, whatever the oracle does."""
+    if not isinstance(step.after.loan, ln.Indebted):
+        return True
+    all_of_it = Cents(max(1, debt_now(step.after, at=step.after.system.clock)))
+    events = repay(step.after, Repay(Role.STRANGER, step.after.system.clock, all_of_it))
+    return bool(events)
+
+
+@law("INV-RISK-12", C, E)
+def bad_debt_only_when_nothing_is_left(step: Step) -> bool:
+    """Bad debt is booked only when no collateral is left, and at most the debt."""
+    if not isinstance(step.event, ln.Liquidated):
+        return True
+    split = step.event.split
+    if split.bad_debt == 0:
+        return True
+    return split.surplus == 0 and split.bad_debt <= step.event.debt
+
+
+@law("INV-WF-1", C, E)
+def the_waterfall_pays_out_what_came_in(step: Step) -> bool:
+    """A liquidation pays out what came in: interest, principal, and the rest is named bad debt."""
+    match step.event:
+        case ln.Liquidated(split=split, interest=interest, principal=principal):
+            return split.repaid == interest + principal and (
+                split.repaid + split.bad_debt == step.event.debt
+            )
+        case _:
+            return True
+
+
+@law("INV-WF-2", C, E)
+def interest_ranks_before_principal(step: Step) -> bool:
+    """No principal is paid while interest is unpaid."""
+    if not isinstance(step.event, ln.Repayment | ln.Liquidated):
+        return True
+    return step.event.principal == 0 or interest_due(_debt(step.after.loan)) == 0
+
+
+@law("INV-WF-3", C, E)
+def the_four_sides_of_a_seizure_match(step: Step) -> bool:
+    """Debt covered, coins seized, coins returned and loss match to the unit."""
+    if not isinstance(step.event, ln.Liquidated):
+        return True
+    event, held = step.event, step.before.token.held
+    bonus = terms_of(step.before.loan).bonus_bps
+    again = liquidation_split(debt=event.debt, held=held, price=event.price, bonus=bonus)
+    worth = value_down(event.split.seized, price=event.price)
+    most = event.split.repaid + (event.split.repaid * bonus + BPS - 1) // BPS
+    return (
+        again == event.split
+        and event.split.seized + event.split.surplus == held
+        and worth <= most + 1
+    )
+
+
+@law("INV-WF-4", C, E)
+def release_only_without_debt(step: Step) -> bool:
+    """Coins go back to the borrower only when nothing is owed or everything was covered."""
+    match step.event:
+        case ln.LoanEnded(outcome=ln.Outcome.RELEASED):
+            return ln.is_debt_free(_debt(step.after.loan))
+        case tk.TokensFreed(released=released) if released:
+            return not isinstance(step.before.loan, ln.Indebted)
+        case _:
+            return True
+
+
+@law("INV-CLK-1", C, E)
+def cure_time_is_whole(step: Step) -> bool:
+    """Cure time is whole, measured in active seconds."""
+    if not isinstance(step.event, ln.MarginCalled):
+        return True
+    started = active_seconds(step.before.system, at=step.event.at)
+    return step.event.deadline - started == terms_of(step.before.loan).cure
+
+
+@law("INV-CLK-6", C, E)
+def the_active_clock_stands_while_degraded(step: Step) -> bool:
+    """The active clock counts exactly the seconds in which the price was fresh."""
+    before, after = step.before.system, step.after.system
+    passed = active_seconds(after, at=after.clock) - active_seconds(before, at=before.clock)
+    running = max(0, min(after.clock, stale_from(before)) - before.clock)
+    return passed == (running if is_fresh(before, at=before.clock) else 0)
+
+
+@law("INV-CLK-3", S, E)
+def every_open_state_has_an_exit(step: Step) -> bool:
+    """Every open loan has an exit though everybody is silent."""
+    loan = step.after.loan
+    if isinstance(loan, ln.Draft | ln.Ended):
+        return True
+    # Silent parties: an offer lapses, an opened loan can be recovered by the borrower alone.
+    return loan.terms.expires_at > 0 and loan.terms.recover_at > loan.terms.maturity
+
+
+@law("INV-CLK-4", S, C, E)
+def clocks_never_go_back(step: Step) -> bool:
+    """Time never goes back on any clock."""
+    before, after = step.before.system, step.after.system
+    priced = before.price is None or (after.price is not None and after.price.at >= before.price.at)
+    return after.clock >= before.clock and after.lost >= before.lost and priced
+
+
+@law("INV-CLK-5", E)
+def a_stale_platform_says_so(step: Step) -> bool:
+    """The platform says that it is degraded when its price is stale."""
+    system = step.after.system
+    fresh = is_fresh(system, at=system.clock)
+    return fresh == (system_phase(system) == "RUNNING")
+
+
+@law("INV-META-3", C, E)
+def every_refusal_is_in_the_catalogue(step: Step) -> bool:
+    """Every refusal has a code of the catalogue."""
+    return not isinstance(step.event, Incident) or step.event.code in CODES
+
+
+@law("INV-TOK-8", C, E)
+def small_coins_are_never_minted(step: Step) -> bool:
+    """A coin too small to be paid out is never minted."""
+    return not isinstance(step.event, tk.Minted) or step.event.sats >= MIN_DEPOSIT
+
+
+LAWS: Final = tuple(_LAWS)
+"""Every law, in the order of this page."""
+
+
+def broken(step: Step) -> tuple[Law, ...]:
+    """The laws that do not hold at this step."""
+    return tuple(law for law in LAWS if not law.check(step))

@@ -1,0 +1,195 @@
+"""Questions that many verbs ask of a deal, answered once; and the names of its phases.
+
+Names are ``domain`` §2.1's: a phase is read off the regions, never stored beside them.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from escrow.core.errors import Rejected
+from escrow.core.regions import vault as v
+from escrow.core.regions.loan import (
+    Accepted,
+    Active,
+    Called,
+    Cancelled,
+    Draft,
+    Ended,
+    Indebted,
+    Liquidating,
+    Loan,
+    LoanEnded,
+    Offered,
+    Opened,
+    Outcome,
+    Reason,
+    Repaid,
+    Seized,
+)
+from escrow.core.regions.system import Price, Running, System, is_fresh
+from escrow.core.regions.token import Burn, free, outstanding
+from escrow.core.rules import at_or_above, owed
+from escrow.core.state import Escrow
+from escrow.core.terms import MIN_DEPOSIT, Terms
+from escrow.core.units import Cents, Sats, Seconds
+
+
+def terms_of(loan: Loan) -> Terms:
+    """The terms of a loan that was offered. Raises ``loan/unknown``."""
+    if isinstance(loan, Draft):
+        raise Rejected("loan/unknown")
+    return loan.terms
+
+
+def takes_collateral(loan: Loan) -> bool:
+    """May tokens still be pledged? Not once the seizure is on its way or the loan is over."""
+    return isinstance(loan, Opened | Active | Called)
+
+
+def fresh_price(system: System, *, at: Seconds) -> Price:
+    """The last price, if rules may use it. Raises ``price/stale``."""
+    if system.price is None or not is_fresh(system, at=at):
+        raise Rejected("price/stale", now=at, priced_at=system.price.at if system.price else 0)
+    return system.price
+
+
+def debt_now(escrow: Escrow, *, at: Seconds) -> Cents:
+    """What is owed at ``at``, in cents, rounded up; 0 where there is no debt."""
+    if not isinstance(escrow.loan, Indebted):
+        return Cents(0)
+    return owed(escrow.loan.debt, rate_bps=escrow.loan.terms.rate_bps, at=at)
+
+
+def breach(escrow: Escrow, *, at: Seconds) -> Reason | None:
+    """Why the collateral may be realised at ``at`` at the last price; ``None``: it may not."""
+    loan, price = escrow.loan, escrow.system.price
+    if not isinstance(loan, Indebted) or price is None:
+        return None
+    if isinstance(loan, Liquidating):
+        return Reason.CALL_EXPIRED
+    debt = owed(loan.debt, rate_bps=loan.terms.rate_bps, at=at)
+    level = loan.terms.liquidation_ltv
+    if at_or_above(debt, sats=escrow.token.held, price=price.price, level=level):
+        return Reason.LEVEL
+    if at > loan.terms.maturity + loan.terms.grace:
+        return Reason.DEFAULT
+    return None
+
+
+def owed_burns(escrow: Escrow) -> tuple[Burn, ...]:
+    """Burns that no payout has paid yet, oldest first."""
+    paid = {burn_id for payout in escrow.vault.payouts for burn_id, _ in payout.paid}
+    return tuple(burn for burn in escrow.token.burns if burn.id not in paid)
+
+
+def locked_sats(escrow: Escrow) -> Sats:
+    """Final, unspent coins in the vault."""
+    return Sats(sum(coin.sats for coin in v.locked(escrow.vault)))
+
+
+def ended(escrow: Escrow, *, at: Seconds) -> tuple[LoanEnded, ...]:
+    """The end of a loan that is settled on the EVM, once no claim, no payout and no coin is open.
+
+    Burns need no look of their own: an unpaid one leaves its coin in the vault.
+    """
+    if not isinstance(escrow.loan, Repaid | Seized | Cancelled):
+        return ()
+    if outstanding(escrow.token) or not all(payout.final for payout in escrow.vault.payouts):
+        return ()
+    # A coin too small to mint stays behind and waits for the recovery path.
+    inside = v.Seen | v.Confirming | v.Locked | v.Reorged
+    if any(
+        isinstance(coin.status, inside) and coin.sats >= MIN_DEPOSIT for coin in escrow.vault.coins
+    ):
+        return ()
+    return (LoanEnded(at, _outcome(escrow)),)
+
+
+def _outcome(escrow: Escrow) -> Outcome:
+    if any(isinstance(coin.status, v.Recovered) for coin in escrow.vault.coins):
+        return Outcome.RECOVERED
+    match escrow.loan:
+        case Seized(split=split):
+            return Outcome.WRITTEN_OFF if split.bad_debt else Outcome.SETTLED
+        case Repaid():
+            return Outcome.RELEASED
+        case _:
+            return Outcome.REFUNDED if escrow.vault.payouts else Outcome.CANCELLED
+
+
+def loan_phase(escrow: Escrow) -> str:
+    """Name of the loan's phase."""
+    match escrow.loan:
+        case Draft():
+            return "DRAFT"
+        case Offered():
+            return "OFFERED"
+        case Accepted():
+            return "ACCEPTED"
+        case Opened():
+            if escrow.token.held:
+                return "SECURED"
+            return "COLLATERAL_CONFIRMING" if escrow.vault.coins else "AWAITING_COLLATERAL"
+        case Active():
+            return "ACTIVE"
+        case Called():
+            return "MARGIN_CALL"
+        case Liquidating() | Seized():
+            return "LIQUIDATING"
+        case Repaid():
+            return "RELEASING" if escrow.token.burns else "REPAID"
+        case Cancelled():
+            return "RELEASING"
+        case Ended(outcome=outcome):
+            return outcome.value
+        case _:
+            assert_never(escrow.loan)
+
+
+def coin_phase(status: v.CoinStatus) -> str:
+    """Name of one coin's phase."""
+    match status:
+        case v.Seen():
+            return "SEEN"
+        case v.Confirming():
+            return "CONFIRMING"
+        case v.Locked():
+            return "LOCKED"
+        case v.Reorged():
+            return "REORGED"
+        case v.Lost():
+            return "LOST"
+        case v.Spent():
+            return "SPENT"
+        case v.Recovered():
+            return "RECOVERED"
+        case _:
+            assert_never(status)
+
+
+def vault_phase(escrow: Escrow) -> str:
+    """Name of the vault's phase: of its coin that wants most attention."""
+    vault = escrow.vault
+    if any(not payout.final for payout in vault.payouts):
+        return "SPEND_BROADCAST"
+    names = {coin_phase(coin.status) for coin in vault.coins}
+    order = ("REORGED", "SEEN", "CONFIRMING", "LOCKED", "LOST", "RECOVERED", "SPENT")
+    return next((name for name in order if name in names), "UNFUNDED")
+
+
+def token_phase(escrow: Escrow) -> str:
+    """Name of the token's phase."""
+    token = escrow.token
+    if token.held:
+        return "HELD"
+    if free(token):
+        return "SEIZED" if isinstance(escrow.loan, Seized) else "MINTED"
+    return "BURNED" if token.minted else "NONE"
+
+
+def system_phase(system: System) -> str:
+    """Name of the platform's phase."""
+    if isinstance(system.mode, Running):
+        return "RUNNING"
+    return f"DEGRADED({system.mode.reason})"

@@ -1,0 +1,365 @@
+"""The credit: what was agreed, what is owed, how it ends.
+
+A margin call without a deadline, or a liquidation without its numbers, cannot be written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from escrow.core.rules import Debt, Split, accrue, pay
+from escrow.core.terms import Liquidation, Terms
+from escrow.core.units import Cents, PriceE8, Seconds
+
+
+class Reason(Enum):
+    """Why collateral may be realised."""
+
+    CALL_EXPIRED = "call-expired"
+    LEVEL = "liquidation-level"
+    DEFAULT = "default"
+
+
+class Outcome(Enum):
+    """How a loan ended."""
+
+    RELEASED = "RELEASED"
+    """Repaid, and the coins are back with the borrower."""
+    SETTLED = "SETTLED"
+    """Liquidated, everything covered and paid out."""
+    WRITTEN_OFF = "WRITTEN_OFF"
+    """Liquidated with a loss to the lender."""
+    CANCELLED = "CANCELLED"
+    """Ended before any coin was pledged."""
+    REFUNDED = "REFUNDED"
+    """Never drawn; the coins went back to the borrower."""
+    RECOVERED = "RECOVERED"
+    """The borrower took the coins through the timelock; what was owed is owed unsecured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Nothing was offered yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """The lender is bound until the terms expire."""
+
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """Both signed; the escrow book does not know yet."""
+
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """On the EVM, undrawn: coins are awaited, confirming or pledged."""
+
+    terms: Terms
+    debt: Debt
+
+
+@dataclass(frozen=True, slots=True)
+class Active:
+    """Money was drawn."""
+
+    terms: Terms
+    debt: Debt
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """The borrower must bring the loan-to-value down to the restore level in time."""
+
+    terms: Terms
+    debt: Debt
+    deadline: Seconds
+    """On the active clock."""
+    called_at: Seconds
+    """On the world's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Liquidating:
+    """The cure time passed. Only full repayment stops the seizure now."""
+
+    terms: Terms
+    debt: Debt
+    since: Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Repaid:
+    """Nothing is owed; the tokens are the borrower's again."""
+
+    terms: Terms
+    debt: Debt
+
+
+@dataclass(frozen=True, slots=True)
+class Seized:
+    """The collateral was realised; the coins are on their way out."""
+
+    terms: Terms
+    debt: Debt
+    split: Split
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Ended undrawn; coins that were pledged go back."""
+
+    terms: Terms
+    debt: Debt
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Terminal."""
+
+    terms: Terms
+    debt: Debt
+    outcome: Outcome
+
+
+Live = Opened | Active | Called | Liquidating
+"""States in which the loan is on the EVM and not settled there."""
+Indebted = Active | Called | Liquidating
+"""States in which something may be owed."""
+Loan = (
+    Draft
+    | Offered
+    | Accepted
+    | Opened
+    | Active
+    | Called
+    | Liquidating
+    | Repaid
+    | Seized
+    | Cancelled
+    | Ended
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OfferMade:
+    """The lender offered."""
+
+    at: Seconds
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class OfferAccepted:
+    """The borrower accepted."""
+
+    at: Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class OfferEnded:
+    """Withdrawn by a party, or expired, before it was opened on the EVM."""
+
+    at: Seconds
+    expired: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LoanOpened:
+    """The escrow book verified both signatures and knows the loan."""
+
+    at: Seconds
+    tx: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoanCancelled:
+    """The escrow book cancelled an undrawn loan."""
+
+    at: Seconds
+    tx: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The lender's cash went to the borrower."""
+
+    at: Seconds
+    amount: Cents
+    tx: str
+
+
+@dataclass(frozen=True, slots=True)
+class Repayment:
+    """Cash went to the lender: interest first, then principal."""
+
+    at: Seconds
+    by: str
+    interest: Cents
+    principal: Cents
+    tx: str
+
+
+@dataclass(frozen=True, slots=True)
+class MarginCalled:
+    """The loan was called."""
+
+    at: Seconds
+    deadline: Seconds
+    round: int
+    tx: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallCured:
+    """The loan-to-value is back at the restore level."""
+
+    at: Seconds
+    round: int
+    tx: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallExpired:
+    """The cure time passed with the loan-to-value at the call level or above."""
+
+    at: Seconds
+    round: int
+    tx: str
+
+
+@dataclass(frozen=True, slots=True)
+class Liquidated:
+    """The collateral was realised in full."""
+
+    at: Seconds
+    by: str
+    kind: Liquidation
+    reason: Reason
+    price: PriceE8
+    debt: Cents
+    split: Split
+    interest: Cents
+    principal: Cents
+    tx: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoanRecovered:
+    """The escrow book noted that the borrower took the coins through the timelock."""
+
+    at: Seconds
+    tx: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoanEnded:
+    """Nothing more can happen, short of a reorganisation."""
+
+    at: Seconds
+    outcome: Outcome
+
+
+LoanEvent = (
+    OfferMade
+    | OfferAccepted
+    | OfferEnded
+    | LoanOpened
+    | LoanCancelled
+    | Drawn
+    | Repayment
+    | MarginCalled
+    | CallCured
+    | CallExpired
+    | Liquidated
+    | LoanRecovered
+    | LoanEnded
+)
+
+
+def evolve_loan(loan: Loan, event: LoanEvent) -> Loan:
+    """Fold one event into the credit. An event that cannot follow means a corrupt log."""
+    match loan, event:
+        case Draft(), OfferMade(terms=terms):
+            return Offered(terms)
+        case Offered(terms), OfferAccepted():
+            return Accepted(terms)
+        case ((Offered(terms) | Accepted(terms)), OfferEnded()):
+            return Ended(terms, Debt(), Outcome.CANCELLED)
+        case Accepted(terms), LoanOpened():
+            return Opened(terms, Debt())
+        case Opened(terms, debt), LoanCancelled():
+            return Cancelled(terms, debt)
+        case ((Opened(terms, debt) | Active(terms, debt)), Drawn(at=at, amount=amount)):
+            grown = accrue(debt, rate_bps=terms.rate_bps, at=at)
+            return Active(
+                terms,
+                replace(
+                    grown,
+                    principal=Cents(grown.principal + amount),
+                    drawn=Cents(grown.drawn + amount),
+                    accrued_to=at,
+                ),
+            )
+        case (
+            (Active(terms, debt) | Called(terms, debt) | Liquidating(terms, debt)),
+            Repayment(),
+        ):
+            after, _, _ = pay(
+                accrue(debt, rate_bps=terms.rate_bps, at=event.at),
+                amount=Cents(event.interest + event.principal),
+            )
+            if is_debt_free(after):
+                return Repaid(terms, after)
+            return replace(loan, debt=after)
+        case Active(terms, debt), MarginCalled(at=at, deadline=deadline):
+            return Called(terms, debt, deadline, at)
+        case Called(terms, debt), CallCured():
+            return Active(terms, debt)
+        case Called(terms, debt), CallExpired(at=at):
+            return Liquidating(terms, debt, at)
+        case (
+            (Active(terms, debt) | Called(terms, debt) | Liquidating(terms, debt)),
+            Liquidated(),
+        ):
+            paid, _, _ = pay(
+                accrue(debt, rate_bps=terms.rate_bps, at=event.at),
+                amount=Cents(event.interest + event.principal),
+            )
+            cleared = replace(
+                paid,
+                principal=Cents(0),
+                interest_acc=0,
+                bad_debt=event.split.bad_debt,
+                lost_principal=paid.principal,
+            )
+            return Seized(terms, cleared, event.split, event.reason)
+        case (
+            (
+                Opened(terms, debt)
+                | Active(terms, debt)
+                | Called(terms, debt)
+                | Liquidating(terms, debt)
+            ),
+            LoanRecovered(),
+        ):
+            return Ended(terms, debt, Outcome.RECOVERED)
+        case (
+            (Repaid(terms, debt) | Seized(terms, debt) | Cancelled(terms, debt)),
+            LoanEnded(outcome=outcome),
+        ):
+            return Ended(terms, debt, outcome)
+        case _:
+            raise AssertionError(f"{event} cannot follow {loan}")
+
+
+def is_debt_free(debt: Debt) -> bool:
+    """Is nothing owed, to the last fraction of a cent?"""
+    return debt.principal == 0 and debt.interest_acc == 0

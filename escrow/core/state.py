@@ -1,0 +1,63 @@
+"""One deal: four regions side by side, and the fold that grows them.
+
+Inside a region illegal states cannot be written; between regions there are laws
+(``laws.py``). The system region is shared by all deals of a world: the engine keeps one and
+hands it to each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from escrow.core.regions.loan import Draft, Loan, LoanEvent, evolve_loan
+from escrow.core.regions.system import System, SystemEvent, evolve_system
+from escrow.core.regions.token import Token, TokenEvent, evolve_token
+from escrow.core.regions.vault import Vault, VaultEvent, evolve_vault
+from escrow.core.units import Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """A fact that the rules would have refused. Facts are never refused: they are noted."""
+
+    at: Seconds
+    verb: str
+    """Command that brought the fact."""
+    code: str
+    """Why the rules would have said no."""
+    facts: tuple[tuple[str, int | str], ...] = ()
+    """The numbers behind it."""
+
+
+Event = SystemEvent | LoanEvent | VaultEvent | TokenEvent | Incident
+
+
+@dataclass(frozen=True, slots=True)
+class Escrow:
+    """Everything that is known of one deal."""
+
+    system: System
+    loan: Loan = Draft()
+    vault: Vault = Vault()
+    token: Token = Token()
+    incidents: tuple[Incident, ...] = ()
+
+
+def evolve(escrow: Escrow, event: Event) -> Escrow:
+    """Fold one event into the region that it belongs to."""
+    if isinstance(event, LoanEvent):
+        return replace(escrow, loan=evolve_loan(escrow.loan, event))
+    if isinstance(event, VaultEvent):
+        return replace(escrow, vault=evolve_vault(escrow.vault, event))
+    if isinstance(event, TokenEvent):
+        return replace(escrow, token=evolve_token(escrow.token, event))
+    if isinstance(event, SystemEvent):
+        return replace(escrow, system=evolve_system(escrow.system, event))
+    return replace(escrow, incidents=(*escrow.incidents, event))
+
+
+def fold(escrow: Escrow, events: tuple[Event, ...]) -> Escrow:
+    """Fold many events, in order."""
+    for event in events:
+        escrow = evolve(escrow, event)
+    return escrow

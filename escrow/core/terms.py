@@ -1,0 +1,132 @@
+"""What both sides sign, and which terms make sense.
+
+Field order and names are those of ``Terms`` in ``contracts/EscrowBook.vy``: the loan's id is
+the EIP-712 hash of this record, so terms are snapshotted at acceptance by construction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from escrow.core.errors import Rejected
+from escrow.core.units import BPS, DAY, MAX_TIME, Bps, Cents, Sats, Seconds
+
+MIN_DEPOSIT: Final = Sats(10_000)
+"""Smallest coin that is minted and smallest burn that is paid: leaves room for a fee and an
+output above dust (546 sats, Bitcoin Core ``GetDustThreshold`` for P2PKH)."""
+MAX_RATE: Final = Bps(100_000)
+"""A rate above 1,000 % a year is refused as absurd."""
+MAX_PRINCIPAL: Final = Cents(2**63 - 1)
+"""Largest principal: the contract keeps it in 64 bits."""
+MAX_FEE_BOUND: Final = Sats(10_000_000)
+"""No terms may let a payout burn more than 0.1 BTC in fees."""
+
+
+class Liquidation(IntEnum):
+    """How collateral is realised. The number is the contract's."""
+
+    TAKE_OVER = 0
+    """The lender takes coins worth debt and bonus; the rest goes back to the borrower."""
+    THIRD_PARTY = 1
+    """Anyone repays the debt and gets coins worth it and the bonus, a discount to the price."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What both sides signed. Never changes after acceptance."""
+
+    borrower: str
+    """EVM address of the pledgor, EIP-55."""
+    lender: str
+    """EVM address of the secured party, EIP-55."""
+    vault: str
+    """P2WSH witness program of the vault, 32 bytes in hex with 0x."""
+    principal: Cents
+    """Most that may be outstanding, in cents."""
+    rate_bps: Bps
+    """Interest a year, actual/365, accruing each second on outstanding principal."""
+    initial_ltv: Bps
+    """A draw may not leave the loan-to-value above this."""
+    restore_ltv: Bps
+    """At or below this a margin call is cured."""
+    call_ltv: Bps
+    """At or above this the loan may be called."""
+    liquidation_ltv: Bps
+    """At or above this the collateral may be realised at once, call or no call."""
+    cure: Seconds
+    """Time to answer a margin call, in active seconds (they stop while no price is fresh)."""
+    expires_at: Seconds
+    """Last moment to accept and to open."""
+    draw_by: Seconds
+    """Last moment to draw; after it anyone may cancel a loan that was never drawn."""
+    maturity: Seconds
+    """When everything is due."""
+    grace: Seconds
+    """Time after maturity before the loan is in default."""
+    recover_at: Seconds
+    """From here the borrower alone can spend the vault (CLTV), whatever the others do."""
+    confirmations: int
+    """Blocks on top of and including its own before a coin or a payout counts as final."""
+    liquidation: Liquidation
+    """Who realises the collateral."""
+    bonus_bps: Bps
+    """Penalty to the lender or discount to the third party, on the debt covered."""
+    max_fee: Sats
+    """Bound on the miner's fee of one payout."""
+    nonce: int
+    """Makes the id of otherwise equal loans differ."""
+
+
+def check_terms(terms: Terms, *, at: Seconds) -> None:
+    """Refuse terms that contradict themselves.
+
+    The recovery time comes last of all (Firefish ``recover_lock_time``, DLC
+    ``refund_locktime``): otherwise the borrower could leave while the lender may still act.
+
+    Raises ``Rejected``: ``terms/parties``, ``terms/ltv-order``, ``terms/time-order``,
+    ``terms/size``, ``terms/rate``, ``offer/expired``.
+    """
+    if not terms.borrower or not terms.lender or terms.borrower.lower() == terms.lender.lower():
+        raise Rejected("terms/parties")
+    # Initial may equal restore, but between restore and call there must be room to recover.
+    if not (
+        0 < terms.initial_ltv <= terms.restore_ltv < terms.call_ltv < terms.liquidation_ltv < BPS
+    ):
+        raise Rejected(
+            "terms/ltv-order",
+            initial=terms.initial_ltv,
+            restore=terms.restore_ltv,
+            call=terms.call_ltv,
+            liquidation=terms.liquidation_ltv,
+        )
+    if at > terms.expires_at:
+        raise Rejected("offer/expired", expires_at=terms.expires_at, now=at)
+    default_at = terms.maturity + terms.grace
+    if not (
+        terms.expires_at <= terms.draw_by < terms.maturity
+        and default_at < terms.recover_at <= MAX_TIME
+    ):
+        raise Rejected(
+            "terms/time-order",
+            expires_at=terms.expires_at,
+            draw_by=terms.draw_by,
+            maturity=terms.maturity,
+            default_at=default_at,
+            recover_at=terms.recover_at,
+        )
+    sizes = (
+        ("principal", terms.principal, 1, MAX_PRINCIPAL),
+        ("confirmations", terms.confirmations, 1, 100),
+        ("bonus_bps", terms.bonus_bps, 0, 5_000),
+        ("max_fee", terms.max_fee, 1, MAX_FEE_BOUND),
+        ("cure", terms.cure, 1, 30 * DAY),
+        ("grace", terms.grace, 0, 365 * DAY),
+        ("nonce", terms.nonce, 0, 2**256 - 1),
+    )
+    for name, value, low, high in sizes:
+        if not low <= value <= high:
+            raise Rejected("terms/size", field=name, value=value, low=low, high=high)
+    if not 0 <= terms.rate_bps <= MAX_RATE:
+        raise Rejected("terms/rate", rate_bps=terms.rate_bps)

@@ -1,0 +1,51 @@
+"""The cure time passed and the loan is still under water: the collateral may be taken (T16)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from escrow.core.errors import Rejected
+from escrow.core.phases import fresh_price
+from escrow.core.regions.loan import Accepted, Called, CallExpired, Draft, Offered
+from escrow.core.regions.system import active_seconds
+from escrow.core.roles import Role
+from escrow.core.rules import at_or_above, ltv_up, owed
+from escrow.core.state import Escrow, Event
+from escrow.core.units import Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireCall:
+    """``EscrowBook.expire_call``: a keeper's duty, open to anyone. Irreversible."""
+
+    by: Role
+    at: Seconds
+    tx: str = ""
+
+
+def expire_call(escrow: Escrow, command: ExpireCall) -> tuple[Event, ...]:
+    """Raises ``loan/unknown``, ``expire/not-called``, ``price/stale``, ``expire/cure-time``,
+    ``expire/healthy``."""
+    # WHO: anyone.
+    # WHEN
+    loan = escrow.loan
+    if isinstance(loan, Draft | Offered | Accepted):
+        raise Rejected("loan/unknown")
+    if not isinstance(loan, Called):
+        raise Rejected("expire/not-called")
+    terms = loan.terms
+    price = fresh_price(escrow.system, at=command.at)
+    # What is done at the deadline itself is on time.
+    active = active_seconds(escrow.system, at=command.at)
+    if active <= loan.deadline:
+        raise Rejected("expire/cure-time", active_now=active, deadline=loan.deadline)
+    debt = owed(loan.debt, rate_bps=terms.rate_bps, at=command.at)
+    held = escrow.token.held
+    if not at_or_above(debt, sats=held, price=price.price, level=terms.call_ltv):
+        raise Rejected(
+            "expire/healthy",
+            ltv_bps=ltv_up(debt, sats=held, price=price.price),
+            call_ltv=terms.call_ltv,
+        )
+    # THEN
+    return (CallExpired(command.at, price.round, command.tx),)

@@ -1,0 +1,34 @@
+"""The lender offers terms (T1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from escrow.core.errors import Rejected
+from escrow.core.regions.loan import Draft, OfferMade
+from escrow.core.roles import Role
+from escrow.core.state import Escrow, Event
+from escrow.core.terms import Terms, check_terms
+from escrow.core.units import Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Be bound to these terms until they expire."""
+
+    by: Role
+    at: Seconds
+    terms: Terms
+
+
+def offer(escrow: Escrow, command: Offer) -> tuple[Event, ...]:
+    """Raises ``offer/not-lender``, ``offer/already-offered`` and those of ``check_terms``."""
+    # WHO
+    if command.by is not Role.LENDER:
+        raise Rejected("offer/not-lender", by=command.by.value)
+    # WHEN
+    if not isinstance(escrow.loan, Draft):
+        raise Rejected("offer/already-offered")
+    check_terms(command.terms, at=command.at)
+    # THEN
+    return (OfferMade(command.at, command.terms),)
