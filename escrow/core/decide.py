@@ -168,9 +168,14 @@ def _decide(escrow: Escrow, command: Command) -> tuple[Event, ...]:
 
 
 def witness(escrow: Escrow, command: Command) -> tuple[Event, ...]:
-    """``decide`` for a fact: what the rules would have refused becomes an incident."""
+    """``decide`` for a fact: what the rules would have refused becomes an incident, noted once."""
     try:
         return decide(escrow, command)
     except Rejected as refusal:
-        facts = tuple(sorted(refusal.facts.items()))
-        return (Incident(command.at, type(command).__name__, refusal.code, facts),)
+        verb = type(command).__name__
+        facts = tuple(sorted((name, fact) for name, fact in refusal.facts.items() if name != "now"))
+        noted = any(
+            (known.verb, known.code, known.facts) == (verb, refusal.code, facts)
+            for known in escrow.incidents
+        )
+        return () if noted else (Incident(command.at, verb, refusal.code, facts),)

@@ -227,6 +227,22 @@ def due(escrow: Escrow) -> tuple[Effect, ...]:
     return (*_vault_due(escrow), *_token_due(escrow), *_loan_due(escrow))
 
 
+def wakes(escrow: Escrow) -> tuple[Seconds, ...]:
+    """Moments after the system's clock at which something may come due by time alone."""
+    loan, now = escrow.loan, escrow.system.clock
+    if isinstance(loan, Draft | Ended):
+        return ()
+    terms = loan.terms
+    moments = [terms.expires_at + 1, terms.draw_by + 1, terms.recover_at]
+    if isinstance(loan, Indebted):
+        moments.append(terms.maturity + terms.grace + 1)
+    if isinstance(loan, Called):
+        # If the oracle falls silent the active clock stops, and this is merely too early.
+        left = loan.deadline - active_seconds(escrow.system, at=now)
+        moments.append(now + max(0, left) + 1)
+    return tuple(sorted(Seconds(moment) for moment in moments if moment > now))
+
+
 def _vault_due(escrow: Escrow) -> tuple[Effect, ...]:
     effects: list[Effect] = []
     minted = frozenset(escrow.token.outpoints)
@@ -300,6 +316,6 @@ def _margin_due(
             effects.append(ExpireCallOnEvm(deadline))
         case _:
             pass
-    if breach(escrow, at=now) is not None:
+    if held and breach(escrow, at=now) is not None:
         effects.append(RealiseCollateral(terms.liquidation))
     return tuple(effects)

@@ -24,6 +24,9 @@ from escrow.core.units import (
 
 INTEREST_DEN: Final = BPS * YEAR
 """Denominator of ``Debt.interest_acc``."""
+MAX_INTEREST_ACC: Final = 2**104 - 1
+"""Interest stops here, at 6.4 × 10¹⁹ cents, rather than make repaying impossible: the contract
+packs the accumulator into 104 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ def accrue(debt: Debt, *, rate_bps: Bps, at: Seconds) -> Debt:
     if at <= debt.accrued_to:
         return debt
     grown = debt.interest_acc + debt.principal * rate_bps * (at - debt.accrued_to)
-    return replace(debt, interest_acc=grown, accrued_to=at)
+    return replace(debt, interest_acc=min(grown, MAX_INTEREST_ACC), accrued_to=at)
 
 
 def interest_due(debt: Debt) -> Cents:

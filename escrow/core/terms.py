@@ -88,8 +88,6 @@ def check_terms(terms: Terms, *, at: Seconds) -> None:
     Raises ``Rejected``: ``terms/parties``, ``terms/ltv-order``, ``terms/time-order``,
     ``terms/size``, ``terms/rate``, ``offer/expired``.
     """
-    if not terms.borrower or not terms.lender or terms.borrower.lower() == terms.lender.lower():
-        raise Rejected("terms/parties")
     # Initial may equal restore, but between restore and call there must be room to recover.
     if not (
         0 < terms.initial_ltv <= terms.restore_ltv < terms.call_ltv < terms.liquidation_ltv < BPS
@@ -130,3 +128,5 @@ def check_terms(terms: Terms, *, at: Seconds) -> None:
             raise Rejected("terms/size", field=name, value=value, low=low, high=high)
     if not 0 <= terms.rate_bps <= MAX_RATE:
         raise Rejected("terms/rate", rate_bps=terms.rate_bps)
+    if not terms.borrower or not terms.lender or terms.borrower.lower() == terms.lender.lower():
+        raise Rejected("terms/parties")

@@ -348,9 +348,11 @@ def evolve_loan(loan: Loan, event: LoanEvent) -> Loan:
                 | Called(terms, debt)
                 | Liquidating(terms, debt)
             ),
-            LoanRecovered(),
+            LoanRecovered(at=at),
         ):
-            return Ended(terms, debt, Outcome.RECOVERED)
+            # The claim stays on record, without security, and stops growing.
+            unsecured = accrue(debt, rate_bps=terms.rate_bps, at=at)
+            return Ended(terms, unsecured, Outcome.RECOVERED)
         case (
             (Repaid(terms, debt) | Seized(terms, debt) | Cancelled(terms, debt)),
             LoanEnded(outcome=outcome),

@@ -42,17 +42,18 @@ def cancel(escrow: Escrow, command: Cancel) -> tuple[Event, ...]:
             # WHEN: until the escrow book knows the loan, either side may still step back.
             # THEN
             return (OfferEnded(command.at, expired=False),)
-        case Opened(terms=terms):
+        case _:
+            terms = loan.terms
+            over = command.at > terms.draw_by
             # WHO: the borrower; when the draw window has ended, anyone.
-            if command.by is not Role.BORROWER and command.at <= terms.draw_by:
-                code = "cancel/draw-window" if party else "cancel/not-party"
-                raise Rejected(code, draw_by=terms.draw_by, now=command.at)
+            if not party and not over:
+                raise Rejected("cancel/not-party", by=command.by.value)
             # WHEN: nothing was drawn.
+            if not isinstance(loan, Opened):
+                raise Rejected("cancel/too-late")
+            if command.by is not Role.BORROWER and not over:
+                raise Rejected("cancel/draw-window", draw_by=terms.draw_by, now=command.at)
             # THEN
             held = escrow.token.held
-            return (
-                LoanCancelled(command.at, command.tx),
-                *((TokensFreed(command.at, seized=Sats(0), released=held),) if held else ()),
-            )
-        case _:
-            raise Rejected("cancel/too-late")
+            freed = TokensFreed(command.at, seized=Sats(0), released=held)
+            return (LoanCancelled(command.at, command.tx), *((freed,) if held else ()))

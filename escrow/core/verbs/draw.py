@@ -24,15 +24,15 @@ class Draw:
 
 
 def draw(escrow: Escrow, command: Draw) -> tuple[Event, ...]:
-    """Raises ``draw/not-borrower``, ``loan/unknown``, ``draw/not-open``, ``draw/window-closed``,
+    """Raises ``loan/unknown``, ``draw/not-borrower``, ``draw/not-open``, ``draw/window-closed``,
     ``loan/amount``, ``draw/above-principal``, ``price/stale``, ``draw/above-initial-ltv``."""
+    loan = escrow.loan
+    if isinstance(loan, Draft | Offered | Accepted):
+        raise Rejected("loan/unknown")
     # WHO
     if command.by is not Role.BORROWER:
         raise Rejected("draw/not-borrower", by=command.by.value)
     # WHEN
-    loan = escrow.loan
-    if isinstance(loan, Draft | Offered | Accepted):
-        raise Rejected("loan/unknown")
     if not isinstance(loan, Opened | Active):
         raise Rejected("draw/not-open")
     terms, debt = loan.terms, loan.debt

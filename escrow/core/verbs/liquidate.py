@@ -32,8 +32,6 @@ def liquidate(escrow: Escrow, command: Liquidate) -> tuple[Event, ...]:
     loan = escrow.loan
     if isinstance(loan, Draft | Offered | Accepted):
         raise Rejected("loan/unknown")
-    if not isinstance(loan, Indebted):
-        raise Rejected("liquidate/not-live")
     terms = loan.terms
     # WHO
     if command.kind is not terms.liquidation:
@@ -42,10 +40,13 @@ def liquidate(escrow: Escrow, command: Liquidate) -> tuple[Event, ...]:
         raise Rejected("liquidate/not-lender", by=command.by.value)
     if command.kind is Liquidation.THIRD_PARTY and command.by is Role.BORROWER:
         raise Rejected("liquidate/self")
-    # WHEN
+    # WHEN: there is a debt, and there are coins. Without coins a seizure would wipe out the
+    # debt for nothing; that is what recovery is for.
+    held = escrow.token.held
+    if not isinstance(loan, Indebted) or not held:
+        raise Rejected("liquidate/not-live")
     price = fresh_price(escrow.system, at=command.at).price
     debt = owed(loan.debt, rate_bps=terms.rate_bps, at=command.at)
-    held = escrow.token.held
     reason = breach(escrow, at=command.at)
     if reason is None:
         raise Rejected(
@@ -69,6 +70,4 @@ def liquidate(escrow: Escrow, command: Liquidate) -> tuple[Event, ...]:
         principal=principal,
         tx=command.tx,
     )
-    if not held:
-        return (done,)
     return (done, TokensFreed(command.at, seized=split.seized, released=split.surplus))

@@ -37,5 +37,6 @@ def tick(escrow: Escrow, command: Tick) -> tuple[Event, ...]:
     system = escrow.system
     ticked = ClockTicked(command.at, command.tips)
     if isinstance(system.mode, Running) and not is_fresh(system, at=command.at):
-        return (ticked, OracleStale(command.at, since=stale_from(system)))
+        # First: no moment may show a clock past the heartbeat on a platform that runs.
+        return (OracleStale(command.at, since=stale_from(system)), ticked)
     return (ticked,)

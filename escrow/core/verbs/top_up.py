@@ -24,14 +24,14 @@ class TopUp:
 
 
 def top_up(escrow: Escrow, command: TopUp) -> tuple[Event, ...]:
-    """Raises ``top-up/not-borrower``, ``loan/unknown``, ``top-up/not-live``, ``loan/amount``,
+    """Raises ``loan/unknown``, ``top-up/not-borrower``, ``top-up/not-live``, ``loan/amount``,
     ``top-up/no-tokens``."""
+    if isinstance(escrow.loan, Draft | Offered | Accepted):
+        raise Rejected("loan/unknown")
     # WHO
     if command.by is not Role.BORROWER:
         raise Rejected("top-up/not-borrower", by=command.by.value)
     # WHEN
-    if isinstance(escrow.loan, Draft | Offered | Accepted):
-        raise Rejected("loan/unknown")
     if not takes_collateral(escrow.loan):
         raise Rejected("top-up/not-live")
     if command.sats <= 0:

@@ -1,0 +1,81 @@
+"""Attestors: say, m of n, that a coin is final in a vault, or that it is gone.
+
+Each looks at its own view of Bitcoin and of the escrow book, and signs for one contract on one
+chain until a deadline.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from escrow.actors.party import Party
+from escrow.adapters.bitcoin.watch import vault_script
+from escrow.adapters.evm.typed import Domain, Sig, sign_attestation, sign_retirement
+from escrow.core.errors import Refused
+from escrow.core.terms import Terms
+from escrow.core.units import Seconds
+from escrow.ports import BitcoinView, EvmView, OutPoint
+
+ATTESTATION_LIFE: Final = Seconds(3_600)
+"""How long a signed attestation may be used."""
+
+
+class Attestor:
+    """One key of the attestor set, and its own look at the chains."""
+
+    def __init__(self, party: Party, *, bitcoin: BitcoinView, evm: EvmView, domain: Domain) -> None:
+        self.party = party
+        self._bitcoin = bitcoin
+        self._evm = evm
+        self._domain = domain
+
+    def __repr__(self) -> str:
+        return f"<Attestor {self.party.name}>"
+
+    def attest(
+        self, outpoint: OutPoint, *, terms: Terms, at: Seconds
+    ) -> tuple[dict[str, object], Sig]:
+        """Sign that the coin is final in this loan's vault.
+
+        Raises ``Refused``: ``attestor/not-vault``, ``attestor/not-final``.
+        """
+        coin = self._bitcoin.coin(outpoint)
+        if coin is None:
+            raise Refused("attestor/not-final", outpoint=str(outpoint), depth=0)
+        known = self._evm.entry(self._evm.loan_id(terms)).phase != 0
+        if not known or coin.script_pubkey != vault_script(terms.vault):
+            raise Refused("attestor/not-vault", outpoint=str(outpoint))
+        depth = self._bitcoin.height - coin.height + 1
+        if depth < terms.confirmations:
+            raise Refused("attestor/not-final", outpoint=str(outpoint), depth=depth)
+        message = self._message(outpoint, terms=terms, sats=coin.sats, at=at)
+        return message, sign_attestation(
+            self.party.account, attestation=message, domain=self._domain
+        )
+
+    def attest_loss(
+        self, outpoint: OutPoint, *, terms: Terms, sats: int, at: Seconds
+    ) -> tuple[dict[str, object], Sig]:
+        """Sign that a minted coin is gone. A spend that waits in the mempool is not a loss yet.
+
+        Raises ``Refused("attestor/not-lost")``.
+        """
+        spender = self._bitcoin.spender(outpoint)
+        final = spender is not None and (self._bitcoin.depth(spender) or 0) >= terms.confirmations
+        vanished = spender is None and self._bitcoin.depth(outpoint.txid) is None
+        if not (final or vanished):
+            raise Refused("attestor/not-lost", outpoint=str(outpoint))
+        message = self._message(outpoint, terms=terms, sats=sats, at=at)
+        return message, sign_retirement(self.party.account, retirement=message, domain=self._domain)
+
+    def _message(
+        self, outpoint: OutPoint, *, terms: Terms, sats: int, at: Seconds
+    ) -> dict[str, object]:
+        return {
+            "loan": bytes.fromhex(self._evm.loan_id(terms)[2:]),
+            "holder": terms.borrower,
+            "txid": bytes.fromhex(outpoint.txid),
+            "vout": outpoint.vout,
+            "sats": sats,
+            "deadline": at + ATTESTATION_LIFE,
+        }

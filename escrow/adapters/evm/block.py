@@ -1,0 +1,207 @@
+"""What a chain keeps: logs, receipts and blocks, and the encodings their hashes are made of.
+
+Encodings follow the Prague fork of the execution specification: receipts by EIP-2718,
+headers with the fields of EIP-1559, 4895, 4844, 4788 and 7685.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from typing import Final, cast
+
+import rlp  # type: ignore[import-untyped]
+from eth_hash.auto import keccak
+from trie.hexary import HexaryTrie
+
+ZERO_HASH: Final = bytes(32)
+EMPTY_UNCLES: Final = keccak(rlp.encode([]))
+EMPTY_TRIE: Final = keccak(rlp.encode(b""))
+EMPTY_REQUESTS: Final = sha256().digest()
+"""No deposits, withdrawals or consolidations: this chain has no beacon chain (EIP-7685)."""
+COINBASE: Final = bytes(20)
+"""Tips go to the zero address: nobody in the simulation earns them."""
+GAS_LIMIT: Final = 300_000_000
+"""Gas of a block. Wide, so that all that happens at one instant fits in one block."""
+BASE_FEE: Final = 1_000_000_000
+"""Wei a gas in the first block (EIP-1559, ``INITIAL_BASE_FEE``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """An event of a contract, and where it stands."""
+
+    address: bytes
+    """20 bytes: the contract that emitted it."""
+    topics: tuple[bytes, ...]
+    """Up to four words of 32 bytes; the first is the event's signature hash."""
+    data: bytes
+    index: int
+    """Place in its block, from 0."""
+    block_number: int
+    tx_hash: bytes
+    tx_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a transaction did."""
+
+    tx_hash: bytes
+    sender: bytes
+    """20 bytes."""
+    to: bytes | None
+    """20 bytes; None for a creation."""
+    contract_address: bytes | None
+    """20 bytes of the contract created, also if it failed; None otherwise."""
+    status: int
+    """1 done, 0 reverted."""
+    gas_used: int
+    """After refunds and the calldata floor: what was paid for."""
+    logs: tuple[Log, ...]
+    block_number: int
+    timestamp: int
+    """Of its block, unix seconds."""
+    tx_index: int
+    """Place in its block, from 0."""
+    cumulative_gas_used: int
+    """Gas of its block up to and including it."""
+    effective_gas_price: int
+    """Wei a gas that was paid, base fee and tip."""
+    type_id: int
+    bloom: int
+    """Filter over addresses and topics of its logs, 2048 bits."""
+    output: bytes
+    """What the call returned: revert data when the status is 0, otherwise empty for a creation."""
+
+    def encode(self) -> bytes:
+        """The consensus encoding, as in the receipts trie (EIP-2718)."""
+        logs = [[log.address, list(log.topics), log.data] for log in self.logs]
+        status = b"\1" if self.status else b""
+        fields = [status, _int(self.cumulative_gas_used), self.bloom.to_bytes(256, "big"), logs]
+        return (bytes([self.type_id]) if self.type_id else b"") + cast(bytes, rlp.encode(fields))
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A sealed block."""
+
+    number: int
+    hash: bytes
+    parent_hash: bytes
+    timestamp: int
+    """Unix seconds; strictly later than the parent's."""
+    state_root: bytes
+    transactions_root: bytes
+    receipts_root: bytes
+    bloom: int
+    """Union of its receipts' filters."""
+    gas_used: int
+    base_fee: int
+    """Wei a gas, burnt."""
+    transactions: tuple[bytes, ...]
+    """Hashes, in order."""
+    header: bytes
+    """RLP of the header; its keccak is the hash."""
+
+
+def make_block(
+    parent: Block | None,
+    *,
+    timestamp: int,
+    base_fee: int,
+    state_root: bytes,
+    raws: Sequence[bytes] = (),
+    receipts: Sequence[Receipt] = (),
+) -> Block:
+    """Seal a block: roots, bloom, header and hash. ``parent`` is None for the genesis."""
+    number = parent.number + 1 if parent else 0
+    parent_hash = parent.hash if parent else ZERO_HASH
+    transactions_root = _root(raws)
+    receipts_root = _root([receipt.encode() for receipt in receipts])
+    bloom = 0
+    for receipt in receipts:
+        bloom |= receipt.bloom
+    gas_used = receipts[-1].cumulative_gas_used if receipts else 0
+    header = rlp.encode(
+        [
+            parent_hash,
+            EMPTY_UNCLES,
+            COINBASE,
+            state_root,
+            transactions_root,
+            receipts_root,
+            bloom.to_bytes(256, "big"),
+            b"",  # difficulty: none since EIP-3675
+            _int(number),
+            _int(GAS_LIMIT),
+            _int(gas_used),
+            _int(timestamp),
+            b"",  # extra data
+            ZERO_HASH,  # PREVRANDAO: a contract that draws lots from it draws the same ones
+            bytes(8),
+            _int(base_fee),
+            EMPTY_TRIE,  # withdrawals
+            b"",  # blob gas used
+            b"",  # excess blob gas
+            ZERO_HASH,  # parent beacon block root
+            EMPTY_REQUESTS,
+        ]
+    )
+    return Block(
+        number=number,
+        hash=keccak(header),
+        parent_hash=parent_hash,
+        timestamp=timestamp,
+        state_root=state_root,
+        transactions_root=transactions_root,
+        receipts_root=receipts_root,
+        bloom=bloom,
+        gas_used=gas_used,
+        base_fee=base_fee,
+        transactions=tuple(receipt.tx_hash for receipt in receipts),
+        header=header,
+    )
+
+
+def next_base_fee(base_fee: int, *, gas_used: int) -> int:
+    """Wei a gas of the child of a block, at most an eighth up or down (EIP-1559)."""
+    target = GAS_LIMIT // 2
+    if gas_used > target:
+        return base_fee + max(base_fee * (gas_used - target) // target // 8, 1)
+    return base_fee - base_fee * (target - gas_used) // target // 8
+
+
+def bloom_of(logs: Iterable[Log]) -> int:
+    """The 2048-bit filter over the logs' addresses and topics."""
+    bloom = 0
+    for log in logs:
+        bloom |= _bloom_bits(log.address)
+        for topic in log.topics:
+            bloom |= _bloom_bits(topic)
+    return bloom
+
+
+@lru_cache(maxsize=4096)
+def _bloom_bits(item: bytes) -> int:
+    digest = keccak(item)
+    bits = 0
+    for i in (0, 2, 4):
+        bits |= 1 << (int.from_bytes(digest[i : i + 2], "big") & 2047)
+    return bits
+
+
+def _root(items: Sequence[bytes]) -> bytes:
+    if not items:
+        return EMPTY_TRIE
+    trie = HexaryTrie({})
+    with trie.squash_changes() as batch:
+        for index, item in enumerate(items):
+            batch[rlp.encode(_int(index))] = item
+    return bytes(trie.root_hash)
+
+
+def _int(number: int) -> bytes:
+    return number.to_bytes((number.bit_length() + 7) // 8, "big")

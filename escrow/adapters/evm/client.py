@@ -1,0 +1,191 @@
+"""Our four contracts in the core's words: what they store, and what their events say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from escrow.adapters.evm.chain import Chain
+from escrow.adapters.evm.contracts import Account, Contracts, Event
+from escrow.adapters.evm.typed import TERMS, encode_terms, loan_id
+from escrow.core.decide import Command
+from escrow.core.regions.token import Burn
+from escrow.core.roles import Role
+from escrow.core.state import Escrow
+from escrow.core.terms import Liquidation, Terms
+from escrow.core.units import Cents, PriceE8, Sats, Seconds
+from escrow.core.verbs.burn import BurnTokens
+from escrow.core.verbs.cancel import Cancel
+from escrow.core.verbs.cure import Cure
+from escrow.core.verbs.draw import Draw
+from escrow.core.verbs.expire_call import ExpireCall
+from escrow.core.verbs.liquidate import Liquidate
+from escrow.core.verbs.margin_call import MarginCall
+from escrow.core.verbs.mark import Mark
+from escrow.core.verbs.mint import Mint
+from escrow.core.verbs.open import Open
+from escrow.core.verbs.recover import NoteRecovery
+from escrow.core.verbs.repay import Repay
+from escrow.core.verbs.retire import Retire
+from escrow.core.verbs.top_up import TopUp
+from escrow.ports import BookEntry, OutPoint
+
+PLATFORM: Final = ""
+"""Stream of what all loans share."""
+
+
+def terms_mapping(terms: Terms) -> dict[str, object]:
+    """The terms by field name, as EIP-712 hashes them."""
+    return {name: getattr(terms, name) for name, _ in TERMS.fields}
+
+
+def _hex(word: bytes) -> str:
+    return "0x" + word.hex()
+
+
+class EvmClient:
+    """Reads and writes for one deployment. Whoever writes signs with an account of its own."""
+
+    def __init__(self, contracts: Contracts, *, chain: Chain) -> None:
+        self.contracts = contracts
+        self.chain = chain
+
+    def __repr__(self) -> str:
+        return f"<EvmClient book=0x{self.contracts.book.address.hex()}>"
+
+    def loan_id(self, terms: Terms) -> str:
+        """The EIP-712 hash of the terms, hex with 0x."""
+        return _hex(loan_id(terms_mapping(terms)))
+
+    def entry(self, loan: str) -> BookEntry:
+        """What EscrowBook stores of a loan."""
+        return BookEntry(*self.contracts.book.call("loan", bytes.fromhex(loan[2:])))
+
+    def held(self, loan: str) -> Sats:
+        """Tokens pledged to a loan."""
+        return Sats(self.contracts.pledge.call("held", bytes.fromhex(loan[2:])))
+
+    def outstanding(self, loan: str) -> Sats:
+        """Tokens minted for a loan's vault and not destroyed."""
+        return Sats(self.contracts.pledge.call("outstanding", bytes.fromhex(loan[2:])))
+
+    def burns(self, loan: str) -> tuple[Burn, ...]:
+        """Every burn that named this loan's vault, oldest first."""
+        topic = next(
+            topic
+            for topic, kind in self.contracts.pledge.artifact.events.items()
+            if kind.name == "Burned"
+        )
+        logs = self.chain.logs(
+            address=self.contracts.pledge.address,
+            topics=(topic, None, bytes.fromhex(loan[2:])),
+        )
+        return tuple(
+            Burn(e.args["burn_id"], Sats(e.args["sats"]), e.args["destination"].hex())
+            for e in self.contracts.events(logs)
+        )
+
+    def is_minted(self, outpoint: str) -> bool:
+        """Was this coin minted for?"""
+        point = OutPoint.parse(outpoint)
+        return bool(self.contracts.pledge.call("minted", bytes.fromhex(point.txid), point.vout))
+
+    def book(self, account: Account, function: str, terms: Terms, *args: object) -> str:
+        """A call of EscrowBook by the account's own transaction; its hash. Raises ``Rejected``."""
+        receipt = self.contracts.book.send(
+            account, function, encode_terms(terms_mapping(terms)), *args
+        )
+        return _hex(receipt.tx_hash)
+
+
+class EvmWatch:
+    """Turns logs into commands, from a cursor on."""
+
+    def __init__(
+        self, client: EvmClient, *, roles: Mapping[bytes, Role], quorum: int, cursor: int = 0
+    ) -> None:
+        self._client = client
+        self._roles = roles
+        self._quorum = quorum
+        self.cursor = cursor
+
+    def look(
+        self,
+        deals: Mapping[str, Escrow],
+        *,
+        at: int,  # noqa: ARG002 each log carries its block's time
+    ) -> Sequence[tuple[str, Command]]:
+        """What happened on the EVM since the last look, in order. Other people's loans are not
+        ours to follow."""
+        logs, self.cursor = self._client.chain.logs_since(self.cursor)
+        found: list[tuple[str, Command]] = []
+        for event in self._client.contracts.events(logs):
+            command = self._command(event)
+            if command is None:
+                continue
+            loan = _hex(event.args["loan"]) if "loan" in event.args else PLATFORM
+            if loan == PLATFORM or loan in deals:
+                found.append((loan, command))
+        return found
+
+    def _command(self, event: Event) -> Command | None:
+        receipt = self._client.chain.receipt(event.log.tx_hash)
+        assert receipt is not None
+        who: dict[str, Any] = {
+            "by": self._roles.get(receipt.sender, Role.STRANGER),
+            "at": Seconds(receipt.timestamp),
+            "tx": _hex(receipt.tx_hash),
+        }
+        args = event.args
+        match event.contract, event.name:
+            case "PriceRounds", "AnswerUpdated":
+                # The contract took the round, so at least the quorum signed it.
+                return Mark(
+                    Role.ORACLE,
+                    who["at"],
+                    args["roundId"],
+                    PriceE8(args["current"]),
+                    Seconds(args["updatedAt"]),
+                    self._quorum,
+                )
+            case "EscrowBook", "Opened":
+                return Open(**who)
+            case "EscrowBook", "Cancelled":
+                return Cancel(**who)
+            case "EscrowBook", "ToppedUp":
+                return TopUp(**who, sats=Sats(args["sats"]))
+            case "EscrowBook", "Drawn":
+                return Draw(**who, amount=Cents(args["amount"]))
+            case "EscrowBook", "Repaid":
+                return Repay(**who, amount=Cents(args["interest"] + args["principal"]))
+            case "EscrowBook", "MarginCalled":
+                return MarginCall(**who)
+            case "EscrowBook", "Cured":
+                return Cure(**who)
+            case "EscrowBook", "CallExpired":
+                return ExpireCall(**who)
+            case "EscrowBook", "Liquidated":
+                return Liquidate(**who, kind=Liquidation(args["kind"]))
+            case "EscrowBook", "Recovered":
+                return NoteRecovery(**who)
+            case "PledgeToken", "Minted":
+                return Mint(
+                    **{**who, "by": Role.ATTESTOR},
+                    outpoint=f"{args['txid'].hex()}:{args['vout']}",
+                    sats=Sats(args["sats"]),
+                )
+            case "PledgeToken", "Retired":
+                return Retire(
+                    **{**who, "by": Role.ATTESTOR},
+                    outpoint=f"{args['txid'].hex()}:{args['vout']}",
+                    sats=Sats(args["sats"]),
+                )
+            case "PledgeToken", "Burned":
+                return BurnTokens(
+                    **who,
+                    id=args["burn_id"],
+                    sats=Sats(args["sats"]),
+                    script=args["destination"].hex(),
+                )
+            case _:
+                return None

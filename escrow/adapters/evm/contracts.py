@@ -1,0 +1,241 @@
+"""Talking to our contracts: calldata, events, deployment, and what a revert means.
+
+Nothing here holds a key. Whoever sends a transaction signs it with an account of its own; this
+module builds it, hands it to the chain and turns the contract's answer into the catalogue's.
+No web3: that is for users, and takes half a second to import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, Protocol
+
+import rlp  # type: ignore[import-untyped]
+from eth_hash.auto import keccak
+
+from escrow.adapters.evm.abi import artifact, decode, encode
+from escrow.adapters.evm.block import Log, Receipt
+from escrow.adapters.evm.revert import Reverted
+from escrow.adapters.evm.typed import Domain
+from escrow.core.errors import CODES, Rejected
+
+ZERO: Final = bytes(20)
+"""The zero address: who asks when a call names nobody."""
+CALL_GAS: Final = 1_000_000
+"""Gas limit of a call: several times what the dearest one of ours takes (contracts/gas.json)."""
+CREATE_GAS: Final = 8_000_000
+"""Gas limit of a deployment: above twice what the largest of ours takes."""
+
+
+class EvmChain(Protocol):
+    """The part of a chain that contracts need."""
+
+    @property
+    def next_base_fee(self) -> int:
+        """Wei a gas that the next transaction pays at least."""
+
+    @property
+    def chain_id(self) -> int:
+        """Which chain signatures count on."""
+
+    def send(self, raw: bytes, *, strict: bool = True) -> Receipt:
+        """Run a signed transaction; with ``strict`` a revert raises and leaves no trace."""
+
+    def call(self, *, to: bytes | None, data: bytes, sender: bytes) -> bytes:
+        """What a call would return. Raises ``Reverted``."""
+
+    def nonce(self, address: bytes) -> int:
+        """The next nonce of an account."""
+
+
+class Account(Protocol):
+    """Who signs transactions: ``eth_account``'s ``LocalAccount``, or a device like it."""
+
+    @property
+    def address(self) -> str:
+        """Hexadecimal."""
+
+    def sign_transaction(self, transaction: dict[str, Any], /) -> Any:
+        """Answers an object whose ``raw_transaction`` is the signed bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What a contract of ours said happened."""
+
+    contract: str
+    """The contract's name, e.g. ``EscrowBook``."""
+    name: str
+    args: Mapping[str, Any]
+    """By member name; addresses as 20 bytes."""
+    log: Log
+    """Where it stands."""
+
+
+class Contract:
+    """One deployed contract. Addresses go in as 20 bytes or hexadecimal, and come out as bytes."""
+
+    def __init__(self, name: str, *, address: bytes, chain: EvmChain) -> None:
+        self.artifact = artifact(name)
+        self.name = name
+        self.address = address
+        self.chain = chain
+
+    def __repr__(self) -> str:
+        return f"<{self.name} 0x{self.address.hex()}>"
+
+    @property
+    def domain(self) -> Domain:
+        """Where signatures for this contract count."""
+        return Domain(name=self.name, chain_id=self.chain.chain_id, contract=self.address)
+
+    def encode(self, function: str, *args: object) -> bytes:
+        """Calldata. Raises ``BadInput("evm/word")`` for arguments that do not fit the types."""
+        entry = self.artifact.functions[function]
+        return entry.selector + encode(entry.inputs, args, name=function)
+
+    def call(self, function: str, *args: object, sender: bytes = ZERO) -> Any:
+        """Ask without a transaction: the value, or a tuple of several, None if there is none.
+
+        Raises ``Rejected`` with the contract's code, ``Reverted`` for a revert without one.
+        """
+        data = self.encode(function, *args)
+        try:
+            answer = self.chain.call(to=self.address, data=data, sender=sender)
+        except Reverted as error:
+            raise _meaning(error, contract=self.name, function=function) from None
+        values = decode(self.artifact.functions[function].outputs, answer)
+        return values[0] if len(values) == 1 else (values or None)
+
+    def send(self, account: Account, function: str, *args: object, gas: int = CALL_GAS) -> Receipt:
+        """The account's own transaction. Raises as :meth:`call`, and then nothing was mined."""
+        data = self.encode(function, *args)
+        try:
+            return self.chain.send(
+                transaction(account, chain=self.chain, to=self.address, data=data, gas=gas)
+            )
+        except Reverted as error:
+            raise _meaning(error, contract=self.name, function=function) from None
+
+    def event(self, log: Log) -> Event | None:
+        """The event in a log, or None if it is not one of this contract's."""
+        if log.address != self.address or not log.topics:
+            return None
+        kind = self.artifact.events.get(log.topics[0])
+        if kind is None:
+            return None
+        words = decode([entry for _, entry in kind.indexed], b"".join(log.topics[1:]))
+        values = decode([entry for _, entry in kind.plain], log.data)
+        names = [name for name, _ in (*kind.indexed, *kind.plain)]
+        args = MappingProxyType(dict(zip(names, (*words, *values), strict=True)))
+        return Event(contract=self.name, name=kind.name, args=args, log=log)
+
+
+@dataclass(frozen=True, slots=True)
+class Contracts:
+    """The four contracts of a deal, as deployed."""
+
+    cash: Contract
+    """``CashToken``: the settlement currency."""
+    prices: Contract
+    """``PriceRounds``: the price and the active clock."""
+    pledge: Contract
+    """``PledgeToken``: claims on coins in vaults."""
+    book: Contract
+    """``EscrowBook``: the loans."""
+
+    def events(self, logs: Iterable[Log]) -> tuple[Event, ...]:
+        """Those of the logs that are events of the four, in their order."""
+        by_address = {
+            contract.address: contract
+            for contract in (self.cash, self.prices, self.pledge, self.book)
+        }
+        found = (by_address[log.address].event(log) for log in logs if log.address in by_address)
+        return tuple(event for event in found if event is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What the constructors need. Fixed for ever: no contract has an owner or a setter."""
+
+    cash_name: str
+    """At most 32 bytes."""
+    cash_symbol: str
+    """At most 8 bytes."""
+    issuer: bytes
+    """The only account that mints cash."""
+    oracles: tuple[bytes, ...]
+    """1 to 15 distinct addresses."""
+    oracle_quorum: int
+    heartbeat: int
+    """Seconds after which a price is too old to decide anything."""
+    attestors: tuple[bytes, ...]
+    """1 to 15 distinct addresses."""
+    attestor_quorum: int
+
+
+def deploy(plan: Deployment, *, account: Account, chain: EvmChain) -> Contracts:
+    """Deploy the four with four transactions of one account.
+
+    Token and book name each other and neither has a setter, so the book's address is computed
+    before it exists; its constructor refuses a token that names another book.
+    Raises ``Rejected("token/signers")`` and the like, before anything is sent.
+    """
+    deployer = bytes.fromhex(account.address[2:])
+    nonce = chain.nonce(deployer)
+    cash, prices, pledge, book = (create_address(deployer, nonce=nonce + i) for i in range(4))
+    creations = (
+        ("CashToken", cash, (plan.cash_name, plan.cash_symbol, plan.issuer)),
+        ("PriceRounds", prices, (plan.oracles, plan.oracle_quorum, plan.heartbeat)),
+        ("PledgeToken", pledge, (plan.attestors, plan.attestor_quorum, book)),
+        ("EscrowBook", book, (cash, pledge, prices)),
+    )
+    codes = [creation_code(name, *args) for name, _, args in creations]
+    for (name, _, _), code in zip(creations[:3], codes, strict=False):
+        try:
+            chain.call(to=None, data=code, sender=deployer)
+        except Reverted as error:
+            raise _meaning(error, contract=name, function="constructor") from None
+    for code in codes:
+        chain.send(transaction(account, chain=chain, to=None, data=code, gas=CREATE_GAS))
+    made = (Contract(name, address=address, chain=chain) for name, address, _ in creations)
+    return Contracts(*made)
+
+
+def creation_code(name: str, *args: object) -> bytes:
+    """What a creating transaction carries. Raises ``BadInput("evm/word")``."""
+    compiled = artifact(name)
+    return compiled.bytecode + encode(compiled.constructor, args, name=name)
+
+
+def create_address(sender: bytes, *, nonce: int) -> bytes:
+    """Where CREATE puts a contract: the last 20 bytes of keccak256(rlp(sender, nonce))."""
+    return keccak(rlp.encode([sender, nonce]))[12:]
+
+
+def transaction(
+    account: Account, *, chain: EvmChain, to: bytes | None, data: bytes, gas: int
+) -> bytes:
+    """A signed type-2 transaction (EIP-1559) without tip, good for twice the present base fee."""
+    fields: dict[str, Any] = {
+        "type": 2,
+        "chainId": chain.chain_id,
+        "nonce": chain.nonce(bytes.fromhex(account.address[2:])),
+        "maxFeePerGas": 2 * chain.next_base_fee,
+        "maxPriorityFeePerGas": 0,
+        "gas": gas,
+        "value": 0,
+        "data": data,
+    }
+    if to is not None:
+        fields["to"] = to
+    return bytes(account.sign_transaction(fields).raw_transaction)
+
+
+def _meaning(error: Reverted, *, contract: str, function: str) -> Rejected | Reverted:
+    # Our contracts revert with the catalogue's codes: that is the rules speaking, not the chain.
+    if error.reason in CODES:
+        return Rejected(error.reason, contract=contract, function=function)
+    return error

@@ -1,0 +1,156 @@
+"""The only place that touches py-evm's insides: a state, one way to run a transaction on it.
+
+py-evm is archived at the Prague fork, so nothing outside this package may know it; a second
+executor would replace this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, cast
+
+from eth._utils.address import generate_contract_address
+from eth.abc import AtomicDatabaseAPI, MessageAPI, SignedTransactionAPI
+from eth.constants import BLANK_ROOT_HASH
+from eth.vm.execution_context import ExecutionContext
+from eth.vm.forks.prague.state import PragueState, PragueTransactionExecutor
+from eth.vm.message import Message
+from eth_typing import Address, BlockNumber, Hash32
+from trie.hexary import HexaryTrie
+
+from escrow.adapters.evm.block import COINBASE, GAS_LIMIT, ZERO_HASH
+from escrow.adapters.evm.transaction import Transaction
+
+DELEGATION: Final = b"\xef\x01\x00"
+"""Code of an account that lends itself another's code (EIP-7702) starts with this."""
+
+
+class _Executor(PragueTransactionExecutor):
+    """py-evm's own, without two costs: checks the chain has made, log lines nobody reads."""
+
+    def validate_transaction(self, transaction: SignedTransactionAPI) -> None:
+        """Nothing: ``Chain`` admits before it runs, and a call is not to be admitted."""
+
+    def build_evm_message(self, transaction: SignedTransactionAPI) -> MessageAPI:
+        # The parent formats the whole code and calldata as hex for a debug line, every time.
+        state = self.vm_state
+        sender = transaction.sender
+        state.delta_balance(sender, -transaction.gas * state.get_gas_price(transaction))
+        state.increment_nonce(sender)
+        refund = self.calc_message_refund(transaction)
+        gas = transaction.gas - transaction.intrinsic_gas
+        if not transaction.to:
+            return Message(
+                gas=gas,
+                to=transaction.to,
+                sender=sender,
+                value=transaction.value,
+                data=b"",
+                code=transaction.data,
+                create_address=generate_contract_address(sender, state.get_nonce(sender) - 1),
+                refund=refund,
+            )
+        code, delegate = self.get_code_at_address(transaction.to)
+        return Message(
+            gas=gas,
+            to=transaction.to,
+            sender=sender,
+            value=transaction.value,
+            data=transaction.data,
+            code=code,
+            refund=refund,
+            is_delegation=delegate is not None,
+        )
+
+
+class State(PragueState):
+    """World state at a root, with the changes since."""
+
+    transaction_executor_class = _Executor
+
+    def set_system_contracts(self) -> None:
+        """None: without a beacon chain there is nothing for EIP-4788 and EIP-2935 to record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one run did to the state."""
+
+    success: bool
+    output: bytes
+    """Return data, or revert data."""
+    halt: str
+    """Why it failed, as py-evm names it; empty on success."""
+    gas_used: int
+    """Gas paid for, after refunds and the calldata floor."""
+    gas_needed: int
+    """Gas before refunds, and at least the calldata floor: a limit below it would not do."""
+    created: bytes | None
+    """Address of the contract that a creation makes."""
+    logs: tuple[tuple[bytes, tuple[int, ...], bytes], ...]
+    """Address, topics and data in the order of emission."""
+
+
+def context(
+    *, chain_id: int, number: int, timestamp: int, base_fee: int, hashes: Iterable[bytes]
+) -> ExecutionContext:
+    """The block environment contracts see. ``hashes`` are the ancestors', newest first."""
+    return ExecutionContext(
+        coinbase=Address(COINBASE),
+        timestamp=timestamp,
+        block_number=BlockNumber(number),
+        difficulty=0,
+        mix_hash=Hash32(ZERO_HASH),
+        gas_limit=GAS_LIMIT,
+        prev_hashes=cast(Iterable[Hash32], hashes),
+        chain_id=chain_id,
+        base_fee_per_gas=base_fee,
+        excess_blob_gas=0,
+    )
+
+
+def genesis(
+    db: AtomicDatabaseAPI, environment: ExecutionContext, alloc: Mapping[bytes, int]
+) -> State:
+    """A state in which the accounts of ``alloc`` hold their wei, persisted."""
+    state = State(db, environment, BLANK_ROOT_HASH)
+    for address, wei in alloc.items():
+        state.set_balance(Address(address), wei)
+    flush(state)
+    return state
+
+
+def flush(state: State) -> None:
+    """Bring the state root up to date and write its nodes.
+
+    ``trie`` keeps the last 4,096 nodes of the process in a cache by trie object, and with each
+    the whole store of a chain that may be long gone. No entry outlives its state's use.
+    """
+    state.lock_changes()
+    state.persist()
+    HexaryTrie._cached_create_node_to_db_mapping.cache_clear()
+
+
+def run(state: State, transaction: Transaction) -> Outcome:
+    """Run a transaction to its end. The caller holds the snapshot to undo it with."""
+    # py-evm types transactions by an abstract class; it reads only what ours has as well.
+    signed = cast(SignedTransactionAPI, transaction)
+    try:
+        done = state.apply_transaction(signed)
+    except BaseException:
+        # The executor clears it only when it returns.
+        state.clear_transient_storage()
+        raise
+    spent = transaction.gas - done.get_gas_remaining()
+    refund = _Executor.calculate_gas_refund(done, spent)
+    floor = done.data_floor_gas
+    return Outcome(
+        success=done.is_success,
+        output=bytes(done.output),
+        halt="" if done.is_success else type(done.error).__name__,
+        gas_used=spent - refund + floor,
+        gas_needed=max(spent, spent - refund + floor),
+        created=None if transaction.to else bytes(done.msg.storage_address),
+        logs=done.get_log_entries() if done.is_success else (),
+    )

@@ -1,0 +1,212 @@
+"""What people sign for the contracts: EIP-712 structs, their hashes, and signing.
+
+Each struct is written once here and once in its contract; a test holds the two together.
+All members are static words, so ``hashStruct`` is a keccak over words laid side by side:
+8 µs instead of 0.25 ms through a general typed-data encoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, NamedTuple, Protocol
+
+from eth_account.messages import SignableMessage
+from eth_hash.auto import keccak
+
+from escrow.core.errors import BadInput
+
+
+class Sig(NamedTuple):
+    """A signature as the contracts take it: ``(uint8 v, bytes32 r, bytes32 s)``."""
+
+    v: int
+    """27 or 28."""
+    r: bytes
+    s: bytes
+    """The lower of the two that verify (EIP-2)."""
+
+
+class _Signed(Protocol):
+    """What an account's signature looks like (``eth_account``'s ``SignedMessage``)."""
+
+    @property
+    def v(self) -> int: ...
+    @property
+    def r(self) -> int: ...
+    @property
+    def s(self) -> int: ...
+
+
+class Signer(Protocol):
+    """Who holds a key: ``eth_account``'s ``LocalAccount``, or a device that does the same."""
+
+    def sign_message(self, signable_message: SignableMessage, /) -> _Signed:
+        """Sign ``0x19 ‖ version ‖ header ‖ body``."""
+
+
+@dataclass(frozen=True)
+class Struct:
+    """An EIP-712 struct type whose members are all one word long."""
+
+    name: str
+    fields: tuple[tuple[str, str], ...]
+    """``(name, type)`` in order; types are address, bytes32 and uint of any width."""
+
+    @cached_property
+    def type_hash(self) -> bytes:
+        """``keccak256(encodeType)``."""
+        members = ",".join(f"{kind} {name}" for name, kind in self.fields)
+        return keccak(f"{self.name}({members})".encode())
+
+    def values(self, message: Mapping[str, object]) -> tuple[int | bytes, ...]:
+        """The members in order, for a contract call; addresses and hashes as bytes.
+
+        Raises ``BadInput("evm/word")`` if a member is missing, of the wrong kind or too wide.
+        """
+        return tuple(_value(message.get(name), kind, name) for name, kind in self.fields)
+
+    def hash(self, message: Mapping[str, object]) -> bytes:
+        """``hashStruct(message)``. Raises as :meth:`values`."""
+        words = [
+            value.rjust(32, b"\0") if isinstance(value, bytes) else value.to_bytes(32, "big")
+            for value in self.values(message)
+        ]
+        return keccak(self.type_hash + b"".join(words))
+
+
+TERMS: Final = Struct(
+    "Terms",
+    (
+        ("borrower", "address"),
+        ("lender", "address"),
+        ("vault", "bytes32"),
+        ("principal", "uint256"),
+        ("rate_bps", "uint256"),
+        ("initial_ltv", "uint256"),
+        ("restore_ltv", "uint256"),
+        ("call_ltv", "uint256"),
+        ("liquidation_ltv", "uint256"),
+        ("cure", "uint256"),
+        ("expires_at", "uint256"),
+        ("draw_by", "uint256"),
+        ("maturity", "uint256"),
+        ("grace", "uint256"),
+        ("recover_at", "uint256"),
+        ("confirmations", "uint256"),
+        ("liquidation", "uint256"),
+        ("bonus_bps", "uint256"),
+        ("max_fee", "uint256"),
+        ("nonce", "uint256"),
+    ),
+)
+"""The whole of a loan; its hash is the loan's id. Units are in ``contracts/EscrowBook.vy``."""
+
+_DEPOSIT: Final = (
+    ("loan", "bytes32"),
+    ("holder", "address"),
+    ("txid", "bytes32"),
+    ("vout", "uint32"),
+    ("sats", "uint256"),
+    ("deadline", "uint256"),
+)
+ATTESTATION: Final = Struct("Attestation", _DEPOSIT)
+"""A coin is final in the vault of ``loan``. ``txid`` in the order explorers show it."""
+RETIREMENT: Final = Struct("Retirement", _DEPOSIT)
+"""A minted coin is gone without a burn. ``holder`` answers for what is not pledged."""
+PRICE: Final = Struct("Price", (("round", "uint256"), ("price", "uint256"), ("at", "uint256")))
+"""The price of 1 BTC (× 10⁸) at a unix time, as the next round."""
+
+_DOMAIN: Final = Struct(
+    "EIP712Domain",
+    (
+        ("name", "bytes32"),
+        ("version", "bytes32"),
+        ("chainId", "uint256"),
+        ("verifyingContract", "address"),
+    ),
+)
+_DOMAIN_TYPE: Final = (
+    b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
+)
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Where a signature counts: one contract on one chain."""
+
+    name: str
+    """The contract's name, e.g. ``EscrowBook``."""
+    chain_id: int
+    contract: bytes
+    """20 bytes."""
+
+    @cached_property
+    def separator(self) -> bytes:
+        """The EIP-712 domain separator, version "1"."""
+        values = (keccak(self.name.encode()), keccak(b"1"), self.chain_id, self.contract)
+        message = dict(zip((name for name, _ in _DOMAIN.fields), values, strict=True))
+        words = b"".join(
+            value.rjust(32, b"\0") if isinstance(value, bytes) else value.to_bytes(32, "big")
+            for value in _DOMAIN.values(message)
+        )
+        return keccak(keccak(_DOMAIN_TYPE) + words)
+
+
+def loan_id(terms: Mapping[str, object]) -> bytes:
+    """``hashStruct(Terms)``: the loan's id on every chain. Raises ``BadInput("evm/word")``."""
+    return TERMS.hash(terms)
+
+
+def encode_terms(terms: Mapping[str, object]) -> tuple[int | bytes, ...]:
+    """The terms as EscrowBook takes them. Raises ``BadInput("evm/word")``."""
+    return TERMS.values(terms)
+
+
+def digest(struct: Struct, message: Mapping[str, object], *, domain: Domain) -> bytes:
+    """What is signed: ``keccak256(0x1901 ‖ separator ‖ hashStruct)``."""
+    return keccak(b"\x19\x01" + domain.separator + struct.hash(message))
+
+
+def sign(signer: Signer, *, struct: Struct, message: Mapping[str, object], domain: Domain) -> Sig:
+    """Sign a struct for a domain. Raises ``BadInput("evm/word")``."""
+    signed = signer.sign_message(SignableMessage(b"\x01", domain.separator, struct.hash(message)))
+    return Sig(v=signed.v, r=signed.r.to_bytes(32, "big"), s=signed.s.to_bytes(32, "big"))
+
+
+def sign_terms(signer: Signer, *, terms: Mapping[str, object], domain: Domain) -> Sig:
+    """A party's signature over the terms, for ``EscrowBook.open``."""
+    return sign(signer, struct=TERMS, message=terms, domain=domain)
+
+
+def sign_attestation(signer: Signer, *, attestation: Mapping[str, object], domain: Domain) -> Sig:
+    """An attestor's signature, for ``PledgeToken.mint``."""
+    return sign(signer, struct=ATTESTATION, message=attestation, domain=domain)
+
+
+def sign_retirement(signer: Signer, *, retirement: Mapping[str, object], domain: Domain) -> Sig:
+    """An attestor's signature, for ``PledgeToken.retire``."""
+    return sign(signer, struct=RETIREMENT, message=retirement, domain=domain)
+
+
+def sign_price(signer: Signer, *, price: Mapping[str, object], domain: Domain) -> Sig:
+    """An oracle's signature, for ``PriceRounds.post``."""
+    return sign(signer, struct=PRICE, message=price, domain=domain)
+
+
+def _value(value: object, kind: str, name: str) -> int | bytes:
+    if kind.startswith("uint"):
+        bits = int(kind[4:])
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << bits:
+            return int(value)
+    else:
+        size = 20 if kind == "address" else 32
+        if isinstance(value, str) and len(value) == 2 + 2 * size and value.startswith("0x"):
+            try:
+                return bytes.fromhex(value[2:])
+            except ValueError:
+                pass
+        if isinstance(value, bytes | bytearray) and len(value) == size:
+            return bytes(value)
+    raise BadInput("evm/word", member=name, kind=kind)

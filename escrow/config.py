@@ -1,0 +1,106 @@
+"""What a world is made with. Defaults are ordinary practice; each says where it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from escrow.core.errors import BadInput
+from escrow.core.terms import Liquidation
+from escrow.core.units import DAY, HOUR, Bps, Cents, Sats, Seconds
+
+FIRST_BLOCK_TIME: Final = Seconds(1_325_376_000)
+"""2012-01-01: Bitcoin block time at the start of every world.
+
+The kernel refuses blocks dated more than two hours ahead of the machine's clock, and regtest
+starts in 2011. So block time = world time − a constant offset, chosen when the world starts:
+a loan set in 2030 runs, with over a decade of room.
+"""
+BLOCK_INTERVAL: Final = Seconds(600)
+"""Target spacing of Bitcoin blocks."""
+CHAIN_ID: Final = 31_337
+"""Chain id of local development chains (Hardhat's and anvil's default)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorldConfig:
+    """Everything that makes one world differ from another."""
+
+    seed: int = 1
+    """Root of all keys and all chance."""
+    start: Seconds = Seconds(1_764_547_200)
+    """2025-12-01T00:00:00Z: when the world begins."""
+    heartbeat: Seconds = DAY
+    """Age at which a price is stale (24 h: Liquity v2, ETH)."""
+    oracles: int = 3
+    """Oracles in the set."""
+    oracle_quorum: int = 2
+    """Oracles that sign a price."""
+    attestors: int = 3
+    """Attestors in the set."""
+    attestor_quorum: int = 2
+    """Attestors that sign a mint or a retirement."""
+    miner_blocks: int = 4
+    """Block rewards (50 BTC each) that the borrower, a miner, starts with."""
+    cash: Cents = Cents(10**12)
+    """Cash that the lender and the liquidator start with, each."""
+    borrower_cash: Cents = Cents(10**8)
+    """Cash that the borrower starts with, to pay interest from."""
+    check_laws: bool = True
+    """Check every law after every event?"""
+
+    def __post_init__(self) -> None:
+        """Raises ``BadInput``: ``input/seed``, ``input/time``, ``input/amount``."""
+        if not isinstance(self.seed, int) or isinstance(self.seed, bool):
+            raise BadInput("input/seed")
+        if not 0 <= self.seed < 2**64:
+            raise BadInput("input/seed")
+        # Time locks are block times below 2**31 (BIP-65 as miniscript has it).
+        if not FIRST_BLOCK_TIME <= self.start < 2**32 or not HOUR <= self.heartbeat <= 30 * DAY:
+            raise BadInput("input/time", start=self.start, heartbeat=self.heartbeat)
+        for size, quorum in (
+            (self.oracles, self.oracle_quorum),
+            (self.attestors, self.attestor_quorum),
+        ):
+            if not 1 <= quorum <= size <= 15:
+                raise BadInput("input/amount", size=size, quorum=quorum)
+        if not 1 <= self.miner_blocks <= 50:
+            raise BadInput("input/amount", miner_blocks=self.miner_blocks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoanDefaults:
+    """Terms of a loan where the caller says nothing. Spans in seconds from the offer."""
+
+    principal: Cents = Cents(5_000_000)
+    """50,000.00."""
+    rate_bps: Bps = Bps(1_200)
+    """12 % a year, within the published 9.5–13.4 % of bitcoin lenders."""
+    initial_ltv: Bps = Bps(5_000)
+    """50 %: Ledn, Strike, Firefish."""
+    restore_ltv: Bps = Bps(6_000)
+    """60 %: Strike."""
+    call_ltv: Bps = Bps(7_000)
+    """70 %: Ledn, Strike."""
+    liquidation_ltv: Bps = Bps(8_500)
+    """85 %: Strike."""
+    cure: Seconds = DAY
+    """24 h: Unchained, Strike, Maple."""
+    expires_in: Seconds = DAY
+    """Time to accept and open."""
+    draw_in: Seconds = Seconds(7 * DAY)
+    """Time to draw."""
+    term: Seconds = Seconds(365 * DAY)
+    """Until maturity."""
+    grace: Seconds = Seconds(10 * DAY)
+    """10 days after maturity: Strike."""
+    recover_in: Seconds = Seconds(30 * DAY)
+    """From default to the borrower's recovery: the lender's window to act."""
+    confirmations: int = 6
+    """6 from 1 BTC up: DLC, Maker."""
+    liquidation: Liquidation = Liquidation.TAKE_OVER
+    """As Debifi and Firefish."""
+    bonus_bps: Bps = Bps(500)
+    """5 %: Hodl Hodl's fee, Aave's WBTC bonus."""
+    max_fee: Sats = Sats(20_000)
+    """Bound on the miner's fee of a payout."""

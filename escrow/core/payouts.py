@@ -1,0 +1,84 @@
+"""Which spend of a vault pays which burns. One rule for those who build, recognise and sign it.
+
+A payout's outputs are the oldest unpaid burns it serves, in order, each less its share of the
+miner's fee; then, last, what goes back to the vault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from escrow.core.errors import Rejected
+from escrow.core.regions.token import Burn
+from escrow.core.regions.vault import Payout
+from escrow.core.rules import fee_shares
+from escrow.core.units import Sats
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One output of a transaction."""
+
+    script: str
+    """Output script, hex."""
+    sats: Sats
+    """Its value."""
+
+
+def plan_outputs(
+    burns: Sequence[Burn], *, spent: Sats, fee: Sats, vault_script: str, dust: Sats
+) -> tuple[Output, ...]:
+    """The outputs that pay ``burns`` out of ``spent`` sats.
+
+    Raises ``payout/unbalanced`` if the coins do not cover the burns, or if what would go back to
+    the vault is dust: then the payout waits for the burn of that remainder.
+    """
+    change = spent - sum(burn.sats for burn in burns)
+    if change < 0:
+        raise Rejected("payout/unbalanced", inputs=spent, fee=fee)
+    outputs = [
+        Output(burn.script, Sats(burn.sats - share))
+        for burn, share in zip(burns, fee_shares(fee, payees=len(burns)), strict=True)
+    ]
+    if change == 0:
+        return tuple(outputs)
+    if change < dust:
+        raise Rejected("payout/unbalanced", inputs=spent, change=change)
+    return (*outputs, Output(vault_script, Sats(change)))
+
+
+def recognise(
+    outputs: Sequence[Output],
+    *,
+    txid: str,
+    inputs: Sequence[str],
+    spent: Sats,
+    owed: Sequence[Burn],
+    vault_script: str,
+) -> Payout:
+    """Read a spend of the vault as a payout of burns that are owed.
+
+    Raises ``payout/not-burned`` if an output is neither a burn's nor, last, the vault's own;
+    ``payout/unbalanced`` if the outputs exceed the inputs.
+    """
+    fee = Sats(spent - sum(output.sats for output in outputs))
+    if fee < 0:
+        raise Rejected("payout/unbalanced", inputs=spent, fee=fee)
+    kept = outputs and outputs[-1].script == vault_script
+    paying = outputs[:-1] if kept else outputs
+    if not paying:
+        raise Rejected("payout/not-burned", burn=0, sats=spent)
+    shares = fee_shares(fee, payees=len(paying))
+    left = list(owed)
+    paid: list[tuple[int, Sats]] = []
+    for output, share in zip(paying, shares, strict=True):
+        match = next(
+            (b for b in left if b.script == output.script and b.sats - share == output.sats), None
+        )
+        if match is None:
+            raise Rejected("payout/not-burned", burn=0, sats=output.sats)
+        left.remove(match)
+        paid.append((match.id, output.sats))
+    change = outputs[-1].sats if kept else Sats(0)
+    return Payout(txid, tuple(inputs), tuple(paid), fee, change)

@@ -1,0 +1,132 @@
+"""What the engine and the actors need from the outside: protocols, and the plain data in them.
+
+Adapters implement these; only ``world.py`` says which adapter. Nothing here does anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol, Self
+
+from escrow.core.decide import Command
+from escrow.core.due import Effect
+from escrow.core.errors import BadInput
+from escrow.core.regions.token import Burn
+from escrow.core.state import Escrow, Event
+from escrow.core.terms import Terms
+from escrow.core.units import Sats
+
+_TXID_DIGITS: Final = 64
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class OutPoint:
+    """One output of one transaction."""
+
+    txid: str
+    """Transaction id in display order, 64 lower-case hex digits."""
+    vout: int
+    """Position of the output in that transaction."""
+
+    def __str__(self) -> str:
+        return f"{self.txid}:{self.vout}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``txid:vout`` back. Raises BadInput("bitcoin/transaction") for anything else."""
+        txid, _, vout = text.partition(":")
+        if (
+            len(txid) != _TXID_DIGITS
+            or any(digit not in "0123456789abcdef" for digit in txid)
+            or not (vout.isascii() and vout.isdigit())
+            or int(vout) > 0xFFFFFFFF
+        ):
+            raise BadInput("bitcoin/transaction", outpoint=text[:80])
+        return cls(txid, int(vout))
+
+
+@dataclass(frozen=True, slots=True)
+class Coin:
+    """An output that can be spent, or could before it was."""
+
+    outpoint: OutPoint
+    """Where it is."""
+    sats: Sats
+    """What it is worth."""
+    script_pubkey: bytes
+    """The script that locks it."""
+    height: int
+    """Height of the block that holds it; 0 while it is only in the mempool."""
+    coinbase: bool
+    """Created by a block reward: not spendable for 100 blocks."""
+
+
+class BitcoinView(Protocol):
+    """What anyone can see on Bitcoin. Cosigners and attestors get this and no more."""
+
+    @property
+    def height(self) -> int: ...
+    @property
+    def tip_hash(self) -> str: ...
+    def coin(self, outpoint: OutPoint) -> Coin | None: ...
+    def coins(self, script_pubkey: bytes) -> tuple[Coin, ...]: ...
+    def pending(self, script_pubkey: bytes) -> tuple[Coin, ...]: ...
+    def history(self, script_pubkey: bytes) -> tuple[OutPoint, ...]: ...
+    def depth(self, txid: str) -> int | None: ...
+    def transaction(self, txid: str) -> bytes | None: ...
+    def spender(self, outpoint: OutPoint) -> str | None: ...
+
+
+class BitcoinPort(BitcoinView, Protocol):
+    """A node one can hand transactions to."""
+
+    def broadcast(self, raw: bytes) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class BookEntry:
+    """A loan as EscrowBook stores it."""
+
+    phase: int
+    """0 none, 1 opened, 2 active, 3 margin call, 4 liquidating, 5 repaid, 6 seized,
+    7 cancelled, 8 recovered."""
+    principal: int
+    """Cents outstanding."""
+    interest_acc: int
+    """Cents × bps × seconds, up to ``accrued_to``."""
+    accrued_to: int
+    """Unix time."""
+    deadline: int
+    """Of a margin call, active seconds; 0 if none."""
+
+
+class EvmView(Protocol):
+    """What anyone can see on the EVM."""
+
+    def loan_id(self, terms: Terms) -> str: ...
+    def entry(self, loan: str) -> BookEntry: ...
+    def held(self, loan: str) -> Sats: ...
+    def outstanding(self, loan: str) -> Sats: ...
+    def burns(self, loan: str) -> tuple[Burn, ...]: ...
+    def is_minted(self, outpoint: str) -> bool: ...
+
+
+class Watch(Protocol):
+    """Eyes on the chains: what they now say, as commands for a loan ("" for the platform)."""
+
+    def look(self, deals: Mapping[str, Escrow], *, at: int) -> Sequence[tuple[str, Command]]: ...
+
+
+class Performer(Protocol):
+    """Hands: does what is owed, idempotently. Says whether anything was done."""
+
+    def perform(self, loan: str, escrow: Escrow, effect: Effect) -> bool: ...
+
+
+class LogPort(Protocol):
+    """The append-only log: the only commit."""
+
+    @property
+    def length(self) -> int: ...
+    def append(self, entries: Sequence[tuple[str, Event]], *, expected: int) -> None: ...

@@ -1,0 +1,305 @@
+"""Which adapter stands behind which port. The only place that builds a world's parts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+from escrow.actors.attestor import Attestor
+from escrow.actors.cosigner import Cosigner
+from escrow.actors.operator import Operator
+from escrow.actors.oracle import Oracle
+from escrow.actors.party import Party
+from escrow.adapters.bitcoin.keys import derive_seed
+from escrow.adapters.bitcoin.node import Node
+from escrow.adapters.bitcoin.types import COINBASE_MATURITY
+from escrow.adapters.bitcoin.vault import Vault
+from escrow.adapters.bitcoin.wallet import Wallet
+from escrow.adapters.bitcoin.watch import BitcoinWatch
+from escrow.adapters.evm.chain import BlockRecord, Chain
+from escrow.adapters.evm.client import EvmClient, EvmWatch
+from escrow.adapters.evm.contracts import Contract, Contracts, Deployment, create_address, deploy
+from escrow.adapters.store.sqlite import Log
+from escrow.adapters.store.world_file import EvmBlock, WorldData
+from escrow.clock import Clock
+from escrow.config import BLOCK_INTERVAL, CHAIN_ID, FIRST_BLOCK_TIME, WorldConfig
+from escrow.core.errors import BadInput, EscrowError
+from escrow.core.laws import Step
+from escrow.core.regions.system import new_system
+from escrow.core.roles import Role
+from escrow.core.units import PriceE8, Seconds
+from escrow.engine import Engine
+from escrow.streams import Streams
+
+_WEI = 10**24
+"""Wei that each account starts with: a million ether, for gas."""
+_MAX_UINT = 2**256 - 1
+
+VaultOf = Callable[[str], Vault]
+Answers = Callable[[Party], bool]
+Note = Callable[[str, Step], None]
+
+
+def block_time_offset(config: WorldConfig) -> int:
+    """World time − Bitcoin block time: constant for a world (``FIRST_BLOCK_TIME``)."""
+    return config.start - FIRST_BLOCK_TIME
+
+
+def master_seed(config: WorldConfig) -> bytes:
+    """The secret root of a world."""
+    return derive_seed(config.seed.to_bytes(8, "big").rjust(32, b"\0"), name="world")
+
+
+def make_parties(config: WorldConfig) -> dict[str, Party]:
+    """Every party, by name."""
+    roles = {
+        "borrower": Role.BORROWER,
+        "lender": Role.LENDER,
+        "custodian": Role.CUSTODIAN,
+        "liquidator": Role.LIQUIDATOR,
+        "operator": Role.OPERATOR,
+        "issuer": Role.STRANGER,
+        "stranger": Role.STRANGER,
+        **{f"oracle-{i + 1}": Role.ORACLE for i in range(config.oracles)},
+        **{f"attestor-{i + 1}": Role.ATTESTOR for i in range(config.attestors)},
+    }
+    seed = master_seed(config)
+    return {name: Party.from_seed(seed, name=name, role=role) for name, role in roles.items()}
+
+
+@dataclass(slots=True)
+class Wires:
+    """A world's parts, connected."""
+
+    clock: Clock
+    bitcoin: Node
+    evm: EvmClient
+    engine: Engine
+    parties: dict[str, Party]
+    oracles: tuple[Oracle, ...]
+    streams: Streams
+    operator: Operator
+    watch: EvmWatch
+    log: Log
+    cosigners: tuple[Cosigner, ...]
+    attestors: tuple[Attestor, ...]
+
+    def wallet(self, party: Party) -> Wallet:
+        """The party's own wallet on this world's node."""
+        return Wallet(party.keys, node=self.bitcoin)
+
+    def evm_count(self) -> int:
+        """EVM transactions so far."""
+        return len(self.evm.chain.transactions())
+
+    def evm_hashes(self, since: int) -> tuple[str, ...]:
+        """Hashes of EVM transactions after the first ``since``."""
+        return tuple(
+            "0x" + each.receipt.tx_hash.hex() for each in self.evm.chain.transactions()[since:]
+        )
+
+    def take_refusals(self) -> tuple[EscrowError, ...]:
+        """Who refused the operator since somebody last asked."""
+        taken = tuple(self.operator.refusals)
+        self.operator.refusals.clear()
+        return taken
+
+    def close(self) -> None:
+        """Let go of the kernel and the log."""
+        self.bitcoin.close()
+        self.log.close()
+
+    def data(self, config: WorldConfig, *, market: PriceE8 | None, silent: set[str]) -> WorldData:
+        """Everything a world is made of. Nothing secret but the seed, from which all keys come."""
+        return WorldData(
+            meta={
+                "config": json.dumps(asdict(config), sort_keys=True),
+                "now": str(self.clock.now),
+                "market": "" if market is None else str(market),
+                "silent": json.dumps(sorted(silent)),
+                "evm_sealed": str(sum(block.sealed for block in self.evm.chain.export())),
+            },
+            log=tuple((record.stream, record.event) for record in self.log.read()),
+            bitcoin_blocks=self.bitcoin.blocks(),
+            bitcoin_mempool=self.bitcoin.mempool(),
+            evm_blocks=tuple(
+                EvmBlock(n, block.timestamp, tuple(block.transactions))
+                for n, block in enumerate(self.evm.chain.export(), start=1)
+            ),
+            streams=dict(self.streams.counters),
+        )
+
+
+def new_wires(config: WorldConfig, vault_of: VaultOf, answers: Answers, note: Note) -> Wires:
+    """A new world: the borrower has mined coins, the contracts stand, cash is issued, and the
+    parties that pay have approved the escrow book."""
+    parties = make_parties(config)
+    clock = Clock(config.start)
+    node = Node()
+    _first_blocks(node, config, parties)
+    chain = _chain(config, clock, parties)
+    contracts = deploy(_plan(config, parties), account=parties["operator"].account, chain=chain)
+    issuer, book = parties["issuer"].account, contracts.book.address
+    for name, cents in (
+        ("lender", config.cash),
+        ("liquidator", config.cash),
+        ("borrower", config.borrower_cash),
+    ):
+        contracts.cash.send(issuer, "mint", parties[name].address_bytes, cents)
+        contracts.cash.send(parties[name].account, "approve", book, _MAX_UINT)
+    return _connect(config, clock, node, chain, contracts, parties, vault_of, answers, note)
+
+
+def load_wires(
+    data: WorldData, vault_of: VaultOf, answers: Answers, note: Note
+) -> tuple[WorldConfig, PriceE8 | None, set[str], Wires]:
+    """A saved world, connected again: blocks and transactions run anew, the log is folded.
+
+    Raises ``BadInput``: ``world/format``, ``world/tampered``.
+    """
+    try:
+        fields = json.loads(data.meta["config"])
+        config = WorldConfig(**fields)
+        now = Seconds(int(data.meta["now"]))
+        market = PriceE8(int(data.meta["market"])) if data.meta["market"] else None
+        sealed = int(data.meta["evm_sealed"])
+        silent = {str(name) for name in json.loads(data.meta["silent"])}
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInput("world/format", reason="meta") from error
+    parties = make_parties(config)
+    clock = Clock(config.start)
+    node = Node()
+    try:
+        for raw in data.bitcoin_blocks:
+            node.submit_block(raw)
+        for raw in data.bitcoin_mempool:
+            node.broadcast(raw)
+        chain = _chain(config, clock, parties)
+        chain.restore(
+            [
+                BlockRecord(
+                    timestamp=block.timestamp,
+                    transactions=block.txs,
+                    sealed=block.number <= sealed,
+                )
+                for block in data.evm_blocks
+            ]
+        )
+        clock.move_to(now)
+    except EscrowError as error:
+        node.close()
+        raise BadInput("world/tampered", reason=error.code) from error
+    contracts = _contracts_of(parties["operator"], chain)
+    wires = _connect(config, clock, node, chain, contracts, parties, vault_of, answers, note)
+    wires.streams.counters.update(data.streams)
+    wires.log.append(list(data.log), expected=0)
+    wires.engine.replay(data.log)
+    return config, market, silent, wires
+
+
+def _connect(
+    config: WorldConfig,
+    clock: Clock,
+    node: Node,
+    chain: Chain,
+    contracts: Contracts,
+    parties: dict[str, Party],
+    vault_of: VaultOf,
+    answers: Answers,
+    note: Note,
+) -> Wires:
+    evm = EvmClient(contracts, chain=chain)
+    oracles = tuple(
+        Oracle(party, domain=contracts.prices.domain)
+        for party in parties.values()
+        if party.role is Role.ORACLE
+    )
+    attestors = tuple(
+        Attestor(party, bitcoin=node, evm=evm, domain=contracts.pledge.domain)
+        for party in parties.values()
+        if party.role is Role.ATTESTOR
+    )
+    cosigners = tuple(
+        Cosigner(parties[name], bitcoin=node, evm=evm)
+        for name in ("lender", "borrower", "custodian")
+    )
+    operator = Operator(
+        parties["operator"],
+        parties=(parties["borrower"], parties["lender"]),
+        attestors=attestors,
+        attestor_quorum=config.attestor_quorum,
+        cosigners=cosigners,
+        bitcoin=node,
+        evm=evm,
+        vault_of=vault_of,
+        answers=answers,
+        now=lambda: clock.now,
+    )
+    roles = {party.address_bytes: party.role for party in parties.values()}
+    watch = EvmWatch(evm, roles=roles, quorum=config.oracle_quorum, cursor=chain.cursor)
+    log = Log()
+    engine = Engine(
+        system=new_system(
+            origin=config.start, heartbeat=config.heartbeat, quorum=config.oracle_quorum
+        ),
+        log=log,
+        watches=(BitcoinWatch(node), watch),
+        performer=operator,
+        check_laws=config.check_laws,
+        on_event=note,
+    )
+    return Wires(
+        clock=clock,
+        bitcoin=node,
+        evm=evm,
+        engine=engine,
+        parties=parties,
+        oracles=oracles,
+        streams=Streams(master_seed(config)),
+        operator=operator,
+        watch=watch,
+        log=log,
+        cosigners=cosigners,
+        attestors=attestors,
+    )
+
+
+def _first_blocks(node: Node, config: WorldConfig, parties: dict[str, Party]) -> None:
+    """The borrower is a miner: the first rewards are its own, and old enough to spend."""
+    total = config.miner_blocks + COINBASE_MATURITY
+    for i in range(total):
+        time = FIRST_BLOCK_TIME - (total - 1 - i) * BLOCK_INTERVAL
+        script = parties["borrower"].script if i < config.miner_blocks else None
+        node.mine(time=time, script_pubkey=script)
+
+
+def _chain(config: WorldConfig, clock: Clock, parties: dict[str, Party]) -> Chain:
+    alloc = {party.address_bytes: _WEI for party in parties.values()}
+    return Chain(chain_id=CHAIN_ID, genesis_time=config.start - 1, alloc=alloc, clock=clock)
+
+
+def _plan(config: WorldConfig, parties: dict[str, Party]) -> Deployment:
+    def of(role: Role) -> tuple[bytes, ...]:
+        return tuple(p.address_bytes for p in parties.values() if p.role is role)
+
+    return Deployment(
+        cash_name="Settlement rouble",
+        cash_symbol="RUBd",
+        issuer=parties["issuer"].address_bytes,
+        oracles=of(Role.ORACLE),
+        oracle_quorum=config.oracle_quorum,
+        heartbeat=config.heartbeat,
+        attestors=of(Role.ATTESTOR),
+        attestor_quorum=config.attestor_quorum,
+    )
+
+
+def _contracts_of(operator: Party, chain: Chain) -> Contracts:
+    """The four contracts of a world that was made by ``deploy``: its first four creations."""
+    names = ("CashToken", "PriceRounds", "PledgeToken", "EscrowBook")
+    made = [
+        Contract(name, address=create_address(operator.address_bytes, nonce=i), chain=chain)
+        for i, name in enumerate(names)
+    ]
+    return Contracts(*made)

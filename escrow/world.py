@@ -1,0 +1,759 @@
+"""The world: two real chains, every party with its own keys, one clock, one seed.
+
+    w = World(seed=1)
+    loan = w.open(btc="1.5", principal="50000.00")
+    w.price("36000"); print(loan)
+
+Verbs are acts of a party, done with that party's own signature on the chain where they belong;
+afterwards the engine looks at both chains and does what is due. ``w.w3`` is an ordinary
+``web3.Web3`` on the same EVM, and ``w.bitcoin`` the node: whatever is done there, the world sees
+at its next verb, or at ``w.settle()``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+
+from escrow.actors.party import Party
+from escrow.adapters.bitcoin import psbt as bip174
+from escrow.adapters.bitcoin.vault import Vault, dust, parse_address, recovery_vsize
+from escrow.adapters.bitcoin.wallet import Wallet
+from escrow.adapters.evm.typed import Sig
+from escrow.adapters.store.codec import state_hash
+from escrow.adapters.store.world_file import WorldData, read_world, write_world
+from escrow.config import BLOCK_INTERVAL, LoanDefaults, WorldConfig
+from escrow.core.due import Effect, due, wakes
+from escrow.core.errors import BadInput, EscrowError, Rejected
+from escrow.core.laws import Step
+from escrow.core.phases import debt_now, loan_phase, terms_of, token_phase, vault_phase
+from escrow.core.regions.loan import Ended, Opened
+from escrow.core.regions.system import Tips
+from escrow.core.regions.token import free
+from escrow.core.roles import Role
+from escrow.core.rules import ltv_up
+from escrow.core.state import Escrow
+from escrow.core.terms import MIN_DEPOSIT, Liquidation, Terms
+from escrow.core.units import DAY, HOUR, Bps, Cents, PriceE8, Sats, Seconds
+from escrow.core.verbs.accept import Accept
+from escrow.core.verbs.cancel import Cancel
+from escrow.core.verbs.offer import Offer
+from escrow.core.verbs.tick import Tick
+from escrow.engine import PLATFORM
+from escrow.parse import parse_btc, parse_cents, parse_price
+from escrow.wiring import Wires, block_time_offset, load_wires, new_wires
+
+if TYPE_CHECKING:
+    from web3 import Web3
+
+_FEERATE: Final = 2
+"""Sats a virtual byte that parties offer for their own transactions."""
+_MTP_BLOCKS: Final = 11
+"""Blocks whose median is Bitcoin's own clock (BIP-113)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One verb as it was done: for traces, never read by the rules."""
+
+    n: int
+    """From 1."""
+    at: Seconds
+    """When it began."""
+    actor: str
+    """Who acted."""
+    verb: str
+    """What was asked."""
+    loan: str
+    """Of which loan; empty for the platform."""
+    asked: dict[str, str]
+    """With which arguments."""
+    steps: tuple[tuple[str, Step], ...]
+    """Every event it led to, by loan, with the deal before and after."""
+    evm: tuple[str, ...]
+    """EVM transactions it led to."""
+    refusals: tuple[EscrowError, ...]
+    """Who said no on the way."""
+    after: Escrow
+    """The deal when all was settled."""
+
+
+@dataclass(slots=True)
+class _Acting:
+    """An act while it goes on."""
+
+    steps: list[tuple[str, Step]] = field(default_factory=list)
+    loan: str = ""
+
+
+class Deal:
+    """A loan as its parties see it: a window on the world, with no state of its own."""
+
+    def __init__(self, world: World, loan: str) -> None:
+        self._world = world
+        self.id = loan
+        """EIP-712 hash of the terms: the loan's name on every chain."""
+
+    @property
+    def state(self) -> Escrow:
+        """All four regions."""
+        return self._world.engine.deal(self.id)
+
+    @property
+    def terms(self) -> Terms:
+        """What both sides signed."""
+        return terms_of(self.state.loan)
+
+    @property
+    def phase(self) -> str:
+        """Name of the loan's phase, e.g. ``ACTIVE``."""
+        return loan_phase(self.state)
+
+    @property
+    def vault(self) -> Vault:
+        """Descriptor, address and keys of the vault."""
+        return self._world.vault_of(self.id)
+
+    @property
+    def debt(self) -> Cents:
+        """Owed now, in cents, rounded up."""
+        return debt_now(self.state, at=self._world.now)
+
+    @property
+    def ltv(self) -> Bps | None:
+        """Loan-to-value at the last price, in bps, rounded up; ``None`` before a price."""
+        price = self.state.system.price
+        if price is None:
+            return None
+        return ltv_up(self.debt, sats=self.state.token.held, price=price.price)
+
+    @property
+    def due(self) -> tuple[Effect, ...]:
+        """What is owed now, and by whom (``owed_by``)."""
+        return due(self.state)
+
+    def __repr__(self) -> str:
+        rows = ", ".join(f"{name} {value}" for name, value in self._rows())
+        return f"<Deal {self.id[:10]}… {rows}>"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<tr><th>{n}</th><td>{v}</td></tr>" for n, v in self._rows())
+        return f"<table><caption>Loan {self.id}</caption>{rows}</table>"
+
+    def _rows(self) -> list[tuple[str, str]]:
+        state, ltv = self.state, self.ltv
+        return [
+            ("loan", self.phase),
+            ("vault", vault_phase(state)),
+            ("token", token_phase(state)),
+            ("owed", f"{self.debt / 100:.2f}"),
+            ("pledged", f"{state.token.held} sats"),
+            ("ltv", "–" if ltv is None else f"{ltv / 100:.2f} %"),
+        ]
+
+
+class World:
+    """Everything of one simulation. Close it, or use it as a context manager."""
+
+    def __init__(self, seed: int = 1, *, config: WorldConfig | None = None) -> None:
+        """A new world. Raises ``BadInput`` for a config that makes no sense.
+
+        ``seed`` is ignored where ``config`` is given: it has its own.
+        """
+        self.config = config or WorldConfig(seed=seed)
+        self._wire(new_wires(self.config, self._vault_by_id, self._answers, self._note))
+        self.market: PriceE8 | None = None
+        """What the oracles sign again when a price grows old; ``None`` before the first."""
+        self._first_tick()
+
+    def _wire(self, wires: Wires) -> None:
+        self._wires = wires
+        self.clock = wires.clock
+        self.bitcoin = wires.bitcoin
+        self.evm = wires.evm
+        self.engine = wires.engine
+        self.parties: dict[str, Party] = wires.parties
+        self.streams = wires.streams
+        self.silent: set[str] = set()
+        """Names of parties that do not answer: they neither sign nor act."""
+        self.acts: list[Act] = []
+        self._acting: _Acting | None = None
+        self._vaults: dict[str, Vault] = {}
+
+    def _first_tick(self) -> None:
+        self.engine.tick(self._tick())
+
+    # --- what one sees ---
+
+    @property
+    def now(self) -> Seconds:
+        """The present, unix seconds."""
+        return self.clock.now
+
+    @property
+    def loans(self) -> tuple[Deal, ...]:
+        """Every loan, oldest first."""
+        return tuple(Deal(self, loan) for loan in self.engine.deals)
+
+    @property
+    def state_hash(self) -> str:
+        """SHA-256 over all that the log folds to. Replaying the log gives it again."""
+        return state_hash(self.engine.system, dict(self.engine.deals))
+
+    @cached_property
+    def w3(self) -> Web3:
+        """A normal ``web3.Web3`` on this world's EVM, to script it as one is used to."""
+        from web3 import Web3
+
+        from escrow.adapters.evm.provider import InProcessProvider
+        from escrow.adapters.evm.rpc import Rpc
+
+        return Web3(InProcessProvider(Rpc(self.evm.chain)))
+
+    def __repr__(self) -> str:
+        return (
+            f"<World seed={self.config.seed} now={self.now} bitcoin=#{self.bitcoin.height} "
+            f"evm=#{self.evm.chain.block_number} loans={len(self.engine.deals)}>"
+        )
+
+    def _repr_html_(self) -> str:
+        loans = "".join(deal._repr_html_() for deal in self.loans)
+        return f"<div><p>{self!r}</p>{loans}</div>".replace("<World", "World").replace("&gt;", "")
+
+    def party(self, name: str) -> Party:
+        """A party by name. Raises ``BadInput("input/unknown-party")``."""
+        if name not in self.parties:
+            raise BadInput("input/unknown-party", name=name[:40])
+        return self.parties[name]
+
+    def sats_of(self, name: str) -> Sats:
+        """Confirmed coins in a party's own wallet."""
+        return self._wires.wallet(self.party(name)).balance()
+
+    def tokens_of(self, name: str) -> Sats:
+        """Pledge tokens that a party holds freely."""
+        return Sats(self.evm.contracts.pledge.call("balanceOf", self.party(name).address_bytes))
+
+    def cash_of(self, name: str) -> Cents:
+        """Cash that a party holds."""
+        return Cents(self.evm.contracts.cash.call("balanceOf", self.party(name).address_bytes))
+
+    def vault_of(self, loan: str) -> Vault:
+        """The vault of a loan, from its terms. Raises ``loan/unknown``."""
+        return self._vault_by_id(loan)
+
+    # --- agreement ---
+
+    def terms(
+        self,
+        *,
+        principal: str | int | None = None,
+        liquidation: str | None = None,
+        **changes: int,
+    ) -> Terms:
+        """Terms between this world's borrower and lender, with a vault of their own.
+
+        Spans count from now. ``changes`` are fields of ``LoanDefaults``. Raises ``BadInput``.
+        """
+        kinds = {"take-over": Liquidation.TAKE_OVER, "third-party": Liquidation.THIRD_PARTY}
+        if liquidation is not None and liquidation not in kinds:
+            raise BadInput("scenario/value", liquidation=liquidation[:40])
+        try:
+            plan = replace(LoanDefaults(), **changes)  # type: ignore[arg-type]
+        except TypeError:
+            raise BadInput("scenario/unknown-key", keys=" ".join(sorted(changes))[:80]) from None
+        if principal is not None:
+            plan = replace(plan, principal=parse_cents(principal))
+        if liquidation is not None:
+            plan = replace(plan, liquidation=kinds[liquidation])
+        maturity = Seconds(self.now + plan.term)
+        recover_at = Seconds(maturity + plan.grace + plan.recover_in)
+        nonce = len(self.engine.deals)
+        vault = self._vault(nonce, recover_at=recover_at)
+        return Terms(
+            borrower=self.party("borrower").address,
+            lender=self.party("lender").address,
+            vault="0x" + vault.witness_program.hex(),
+            principal=plan.principal,
+            rate_bps=plan.rate_bps,
+            initial_ltv=plan.initial_ltv,
+            restore_ltv=plan.restore_ltv,
+            call_ltv=plan.call_ltv,
+            liquidation_ltv=plan.liquidation_ltv,
+            cure=plan.cure,
+            expires_at=Seconds(self.now + plan.expires_in),
+            draw_by=Seconds(self.now + plan.draw_in),
+            maturity=maturity,
+            grace=plan.grace,
+            recover_at=recover_at,
+            confirmations=plan.confirmations,
+            liquidation=plan.liquidation,
+            bonus_bps=plan.bonus_bps,
+            max_fee=plan.max_fee,
+            nonce=nonce,
+        )
+
+    def offer(self, terms: Terms | None = None, *, by: str = "lender") -> Deal:
+        """The lender binds itself to terms. Raises ``Rejected``."""
+        terms = terms or self.terms()
+        expected = self._vault(terms.nonce, recover_at=terms.recover_at)
+        if terms.vault != "0x" + expected.witness_program.hex():
+            raise BadInput("terms/vault", vault=terms.vault[:80])
+        loan = self.evm.loan_id(terms)
+        with self._act(by, "offer", loan, principal=terms.principal):
+            self.engine.ask(loan, Offer(self._role(by), self.now, terms))
+        return Deal(self, loan)
+
+    def accept(self, loan: Deal | None = None, *, by: str = "borrower") -> Deal:
+        """The borrower signs too; the operator carries both signatures to the escrow book."""
+        deal = self._deal(loan)
+        with self._act(by, "accept", deal.id):
+            self.engine.ask(deal.id, Accept(self._role(by), self.now))
+        return deal
+
+    def cancel(self, loan: Deal | None = None, *, by: str = "borrower") -> Deal:
+        """End what was never drawn: withdraw the offer, or cancel on the EVM."""
+        deal = self._deal(loan)
+        with self._act(by, "cancel", deal.id):
+            if isinstance(deal.state.loan, Opened) or deal.state.vault.coins:
+                self._book(by, "cancel", deal)
+            else:
+                self.engine.ask(deal.id, Cancel(self._role(by), self.now))
+        return deal
+
+    # --- coins and money ---
+
+    def pledge(
+        self, loan: Deal | None = None, *, btc: str | int, to: str | None = None, wait: bool = True
+    ) -> Deal:
+        """The borrower pays coins to the vault and, unless ``wait`` is false, sees them through:
+        confirmed, attested, minted, and the tokens pledged to the loan.
+
+        ``to`` is an address to pay instead of the vault's own. Raises ``BadInput``:
+        ``input/amount``, ``bitcoin/address``; ``Refused``: ``bitcoin/funds``; ``Rejected``.
+        """
+        deal = self._deal(loan)
+        sats = parse_btc(btc)
+        if not isinstance(deal.state.loan, Ended) and sats < MIN_DEPOSIT:
+            raise BadInput("mint/amount", sats=sats, least=MIN_DEPOSIT)
+        script = deal.vault.script_pubkey if to is None else parse_address(to)
+        with self._act("borrower", "pledge", deal.id, sats=sats):
+            raw = self._wallet("borrower").pay([(script, sats)], feerate=_FEERATE)
+            self.bitcoin.broadcast(raw)
+        if wait and to is None:
+            self.mine(deal.terms.confirmations)
+            self.secure(deal)
+        return deal
+
+    def secure(self, loan: Deal | None = None, *, by: str = "borrower") -> Deal:
+        """Pledge every free token of the vault to the loan (``EscrowBook.top_up``)."""
+        deal = self._deal(loan)
+        sats = free(deal.state.token)
+        with self._act(by, "top-up", deal.id, sats=sats):
+            self._book(by, "top_up", deal, sats)
+        return deal
+
+    def top_up(self, loan: Deal | None = None, *, btc: str | int) -> Deal:
+        """More coins to the same vault, seen through until they count."""
+        return self.pledge(loan, btc=btc)
+
+    def draw(
+        self, loan: Deal | None = None, amount: str | int | None = None, *, by: str = "borrower"
+    ) -> Deal:
+        """The borrower draws ``amount``, by default all that the terms allow."""
+        deal = self._deal(loan)
+        cents = deal.terms.principal if amount is None else parse_cents(amount)
+        with self._act(by, "draw", deal.id, cents=cents):
+            self._book(by, "draw", deal, cents)
+        return deal
+
+    def repay(
+        self, loan: Deal | None = None, amount: str | int | None = None, *, by: str = "borrower"
+    ) -> Deal:
+        """Anyone pays ``amount``, by default everything owed at this second."""
+        deal = self._deal(loan)
+        cents = deal.debt if amount is None else parse_cents(amount)
+        with self._act(by, "repay", deal.id, cents=cents):
+            if amount is None:
+                self._book(by, "close", deal)
+            else:
+                self._book(by, "repay", deal, cents)
+        return deal
+
+    def margin_call(self, loan: Deal | None = None, *, by: str = "lender") -> Deal:
+        """Call the loan. The operator does so by itself when the level is reached."""
+        return self._simple("margin_call", "margin-call", loan, by)
+
+    def cure(self, loan: Deal | None = None, *, by: str = "borrower") -> Deal:
+        """Have a restored loan called cured. The operator does so by itself."""
+        return self._simple("cure", "cure", loan, by)
+
+    def expire_call(self, loan: Deal | None = None, *, by: str = "lender") -> Deal:
+        """Have an unanswered call called expired. The operator does so by itself."""
+        return self._simple("expire_call", "expire-call", loan, by)
+
+    def liquidate(self, loan: Deal | None = None, *, by: str | None = None) -> Deal:
+        """Realise the collateral in the way that the terms chose."""
+        deal = self._deal(loan)
+        if deal.terms.liquidation is Liquidation.TAKE_OVER:
+            by = by or "lender"
+            with self._act(by, "take-over", deal.id):
+                self._book(by, "take_over", deal)
+        else:
+            by = by or "liquidator"
+            with self._act(by, "liquidate", deal.id):
+                self._book(by, "liquidate", deal, 2**256 - 1)
+        return deal
+
+    def burn(
+        self,
+        loan: Deal | None = None,
+        *,
+        by: str = "borrower",
+        btc: str | int | None = None,
+        to: str | None = None,
+    ) -> Deal:
+        """A holder destroys free tokens for coins, by default all its tokens, to its own wallet.
+
+        The quorum then pays. Raises ``Rejected``: ``burn/…``; ``BadInput("bitcoin/address")``.
+        """
+        deal = self._deal(loan)
+        script = self.party(by).script if to is None else parse_address(to)
+        most = min(self.tokens_of(by), free(deal.state.token))
+        sats = Sats(most) if btc is None else parse_btc(btc)
+        with self._act(by, "burn", deal.id, sats=sats):
+            self.evm.contracts.pledge.send(
+                self.party(by).account, "burn", bytes.fromhex(deal.id[2:]), sats, script
+            )
+        return deal
+
+    def release(self, loan: Deal | None = None) -> Deal:
+        """After repayment: the borrower burns its tokens, the quorum pays, the payout is buried."""
+        deal = self.burn(loan)
+        self.mine(deal.terms.confirmations)
+        return deal
+
+    def recover(self, loan: Deal | None = None) -> Deal:
+        """The borrower alone spends the vault by its timelock, whatever the others do.
+
+        Raises ``Refused("bitcoin/non-final")`` before the recovery time on Bitcoin's own clock,
+        ``Refused("bitcoin/funds")`` if nothing is there.
+        """
+        deal = self._deal(loan)
+        vault, borrower = deal.vault, self.party("borrower")
+        found = [
+            coin
+            for coin in self.bitcoin.coins(vault.script_pubkey)
+            if self.bitcoin.spender(coin.outpoint) is None
+        ]
+        fee = _FEERATE * recovery_vsize(len(found), outputs=[borrower.script])
+        left = Sats(sum(coin.sats for coin in found) - fee)
+        if left < dust(borrower.script):
+            raise BadInput("bitcoin/funds", found=len(found), left=left)
+        with self._act("borrower", "recover", deal.id, sats=left):
+            draft = bip174.update(
+                bip174.create(
+                    [coin.outpoint for coin in found],
+                    outputs=[(borrower.script, left)],
+                    locktime=vault.recover_after,
+                ),
+                owner=vault,
+                prev_txs=[raw for c in found if (raw := self.bitcoin.transaction(c.outpoint.txid))],
+            )
+            signed = bip174.sign(draft, keys=borrower.keys)
+            self.bitcoin.broadcast(bip174.extract(bip174.finalize(signed)))
+        return deal
+
+    def open(
+        self, *, btc: str | int = "1.5", price: str | int | None = None, **terms: object
+    ) -> Deal:
+        """A running loan in one call: offered, accepted, pledged, minted and drawn in full.
+
+        ``terms`` as for ``terms()``. Without a ``price`` given or posted before, one at which the
+        loan-to-value is 40 % is posted.
+        """
+        deal = self.accept(self.offer(self.terms(**terms)))  # type: ignore[arg-type]
+        self.pledge(deal, btc=btc)
+        if price is not None:
+            self.price(price)
+        elif self.market is None:
+            cents_a_coin = deal.terms.principal * 10**8 * 10 // (4 * parse_btc(btc))
+            self.price(f"{cents_a_coin // 100}.{cents_a_coin % 100:02d}")
+        return self.draw(deal)
+
+    def close(self) -> None:
+        """Free both chains and the log. Nothing else works afterwards."""
+        self._wires.close()
+
+    # --- price, time and chains ---
+
+    def price(self, price: str | int) -> PriceE8:
+        """The oracles sign a price of 1 BTC and the operator posts it.
+
+        A round takes a second if there was one at this very instant. Raises ``BadInput`` or
+        ``Rejected``: ``price/…``.
+        """
+        value = parse_price(price)
+        answering = [oracle for oracle in self._wires.oracles if self._answers(oracle.party)]
+        if len(answering) < self.config.oracle_quorum:
+            raise Rejected(
+                "price/too-few-signers",
+                signers=len(answering),
+                quorum=self.config.oracle_quorum,
+            )
+        last = self.engine.system.price
+        with self._act("oracles", "price", PLATFORM, price=f"{value}e-8"):
+            if last is not None and last.at >= self.now:
+                self._move(Seconds(last.at + 1))
+            self._post(value)
+        self.market = value
+        return value
+
+    def post_price(
+        self, value: PriceE8, *, at: Seconds, signatures: Sequence[Sig], round: int | None = None
+    ) -> None:
+        """Post a round signed elsewhere. Raises ``Rejected``: ``price/…``; nothing changed then."""
+        last = self.engine.system.price
+        number = round if round is not None else (last.round + 1 if last else 1)
+        with self._act("operator", "price", PLATFORM, price=f"{value}e-8"):
+            self.evm.contracts.prices.send(
+                self.parties["operator"].account, "post", number, value, at, list(signatures)
+            )
+
+    def advance(self, *, days: int = 0, hours: int = 0, minutes: int = 0, seconds: int = 0) -> None:
+        """Let time pass on the one clock. Blocks are found, duties come due, and the oracles sign
+        their last price again before it grows stale, unless they are silent."""
+        span = days * DAY + hours * HOUR + minutes * 60 + seconds
+        if span < 0:
+            raise Rejected("clock/backwards", now=self.now, at=self.now + span)
+        end = Seconds(self.now + span)
+        with self._act("world", "advance", PLATFORM, seconds=span):
+            while self.now < end:
+                hop = self._next_stop(end)
+                self._find_blocks(hop, last=hop == end)
+                self._move(hop)
+                self._heartbeat()
+                self.engine.settle()
+
+    def mine(self, blocks: int = 1) -> None:
+        """Find Bitcoin blocks, ten minutes apart: time passes with them."""
+        with self._act("miners", "mine", PLATFORM, blocks=blocks):
+            for _ in range(blocks):
+                self._move(Seconds(self.now + BLOCK_INTERVAL))
+                self._mine_block(self.now)
+                self._heartbeat()
+                self.engine.settle()
+
+    def reorg(self, depth: int, *, drop: Sequence[str] = ()) -> None:
+        """Replace the last blocks of Bitcoin by one more than they were, empty ones; what was in
+        them waits in the mempool again, except transactions in ``drop``, which are gone."""
+        with self._act("miners", "reorg", PLATFORM, depth=depth):
+            self.bitcoin.reorg(depth, time=self._block_time(self.now), drop=drop)
+
+    def settle(self) -> None:
+        """Look at both chains, for those who have used them directly."""
+        with self._act("world", "settle", PLATFORM):
+            pass
+
+    def silence(self, *names: str) -> None:
+        """These parties stop answering: oracles, attestors, cosigners, anyone."""
+        for name in names:
+            self.party(name)
+        self.silent.update(names)
+
+    def answer(self, *names: str) -> None:
+        """These parties answer again."""
+        for name in names:
+            self.party(name)
+        self.silent.difference_update(names)
+
+    # --- to keep and to branch ---
+
+    def save(self, path: str | Path) -> None:
+        """Write the whole world to one SQLite file; what was there is replaced."""
+        write_world(path, self._data())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """A world that goes on where the saved one stood. Raises ``world/format``,
+        ``world/tampered``."""
+        return cls._from_data(read_world(path))
+
+    def fork(self) -> Self:
+        """A second world, equal and independent."""
+        return self._from_data(self._data())
+
+    def _data(self) -> WorldData:
+        self._sync()
+        return self._wires.data(self.config, market=self.market, silent=self.silent)
+
+    @classmethod
+    def _from_data(cls, data: WorldData) -> Self:
+        world = cls.__new__(cls)
+        config, market, silent, wires = load_wires(
+            data, world._vault_by_id, world._answers, world._note
+        )
+        world.config = config
+        world._wire(wires)
+        world.market = market
+        world.silent = silent
+        return world
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # --- inside ---
+
+    @contextmanager
+    def _act(self, actor: str, verb: str, loan: str, **asked: object) -> Iterator[None]:
+        """Bracket a verb: take in what happened outside, do it, settle, write it down."""
+        self._sync()
+        outer = self._acting
+        acting = self._acting = _Acting(loan=loan)
+        began, mark = self.now, self._wires.evm_count()
+        try:
+            yield
+            self._sync()
+            self.engine.settle()
+        finally:
+            self._acting = outer
+        self.acts.append(
+            Act(
+                n=len(self.acts) + 1,
+                at=began,
+                actor=actor,
+                verb=verb,
+                loan=loan,
+                asked={name: str(value) for name, value in asked.items()},
+                steps=tuple(acting.steps),
+                evm=self._wires.evm_hashes(mark),
+                refusals=self._wires.take_refusals(),
+                after=self.engine.deal(loan),
+            )
+        )
+
+    def _note(self, loan: str, step: Step) -> None:
+        if self._acting is not None:
+            self._acting.steps.append((loan, step))
+
+    def _sync(self) -> None:
+        """Take in what was done on the chains directly, at its own time, then tell the time."""
+        self.engine.look()
+        if self.now > self.engine.system.clock:
+            self.engine.tick(self._tick())
+            self.engine.look()
+
+    def _tick(self) -> Tick:
+        tips = Tips(
+            height=self.bitcoin.height,
+            bitcoin=self.bitcoin.tip_hash,
+            block=self.evm.chain.block_number,
+            evm="0x" + self.evm.chain.head_hash.hex(),
+        )
+        return Tick(Role.WATCHER, self.now, tips)
+
+    def _move(self, to: Seconds) -> None:
+        self.clock.move_to(to)
+        self.evm.chain.seal()
+        self._sync()
+
+    def _next_stop(self, end: Seconds) -> Seconds:
+        """Where to stop on the way to ``end``: a price grows old, or a time runs out."""
+        stops = [end]
+        price = self.engine.system.price
+        if price is not None and self._oracles_answer():
+            stops.append(Seconds(price.at + self.config.heartbeat))
+        for loan in self.engine.deals:
+            stops.extend(wakes(self.engine.deal(loan))[:1])
+        return min(stop for stop in stops if stop > self.now)
+
+    def _heartbeat(self) -> None:
+        price = self.engine.system.price
+        old = price is not None and self.now >= price.at + self.config.heartbeat
+        if old and self.market is not None and self._oracles_answer():
+            self._post(self.market)
+
+    def _oracles_answer(self) -> bool:
+        answering = [oracle for oracle in self._wires.oracles if self._answers(oracle.party)]
+        return len(answering) >= self.config.oracle_quorum
+
+    def _post(self, value: PriceE8) -> None:
+        last = self.engine.system.price
+        number = last.round + 1 if last else 1
+        signers = [o for o in self._wires.oracles if self._answers(o.party)]
+        signatures = [
+            oracle.sign(round=number, price=value, at=self.now, now=self.now)
+            for oracle in signers[: self.config.oracle_quorum]
+        ]
+        self.evm.contracts.prices.send(
+            self.parties["operator"].account, "post", number, value, self.now, signatures
+        )
+
+    def _find_blocks(self, to: Seconds, *, last: bool) -> None:
+        """Blocks found on the way to ``to``: one in ten minutes, of which a long hop keeps one,
+        and the last hop the eleven that make Bitcoin's own clock."""
+        since = self.bitcoin.tip_time + block_time_offset(self.config)
+        found = max(0, (to - since) // BLOCK_INTERVAL)
+        count = min(found, _MTP_BLOCKS if last else 1)
+        for i in range(count):
+            self._mine_block(Seconds(to - (count - 1 - i) * BLOCK_INTERVAL))
+
+    def _mine_block(self, at: Seconds) -> None:
+        self.bitcoin.mine(time=max(self._block_time(at), self.bitcoin.median_time + 1))
+
+    def _block_time(self, at: Seconds) -> int:
+        return at - block_time_offset(self.config)
+
+    def _deal(self, loan: Deal | None) -> Deal:
+        if loan is not None:
+            return loan
+        if not self.engine.deals:
+            raise Rejected("loan/unknown")
+        return self.loans[-1]
+
+    def _role(self, name: str) -> Role:
+        return self.party(name).role
+
+    def _wallet(self, name: str) -> Wallet:
+        return self._wires.wallet(self.party(name))
+
+    def _answers(self, party: Party) -> bool:
+        return party.name not in self.silent
+
+    def _simple(self, function: str, verb: str, loan: Deal | None, by: str) -> Deal:
+        deal = self._deal(loan)
+        with self._act(by, verb, deal.id):
+            self._book(by, function, deal)
+        return deal
+
+    def _book(self, by: str, function: str, deal: Deal, *args: object) -> None:
+        self.evm.book(self.party(by).account, function, deal.terms, *args)
+
+    def _vault(self, index: int, *, recover_at: Seconds) -> Vault:
+        borrower = self.party("borrower").keys
+        return Vault.create(
+            borrower=borrower.vault_key(index),
+            lender=self.party("lender").keys.vault_key(index),
+            custodian=self.party("custodian").keys.vault_key(index),
+            recovery=borrower.recovery_key(index),
+            recover_after=Seconds(self._block_time(recover_at)),
+        )
+
+    def _vault_by_id(self, loan: str) -> Vault:
+        if loan not in self._vaults:
+            terms = terms_of(self.engine.deal(loan).loan)
+            self._vaults[loan] = self._vault(terms.nonce, recover_at=terms.recover_at)
+        return self._vaults[loan]
