@@ -68,6 +68,11 @@ class WorldConfig:
             raise BadInput("input/amount", miner_blocks=self.miner_blocks)
 
 
+def block_time_offset(config: WorldConfig) -> int:
+    """World time − Bitcoin block time: constant for a world (``FIRST_BLOCK_TIME``)."""
+    return config.start - FIRST_BLOCK_TIME
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoanDefaults:
     """Terms of a loan where the caller says nothing. Spans in seconds from the offer."""

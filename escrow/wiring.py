@@ -30,6 +30,7 @@ from escrow.core.regions.system import new_system
 from escrow.core.roles import Role
 from escrow.core.units import PriceE8, Seconds
 from escrow.engine import Engine
+from escrow.pace import Pace
 from escrow.streams import Streams
 
 _WEI = 10**24
@@ -39,11 +40,6 @@ _MAX_UINT = 2**256 - 1
 VaultOf = Callable[[str], Vault]
 Answers = Callable[[Party], bool]
 Note = Callable[[str, Step], None]
-
-
-def block_time_offset(config: WorldConfig) -> int:
-    """World time − Bitcoin block time: constant for a world (``FIRST_BLOCK_TIME``)."""
-    return config.start - FIRST_BLOCK_TIME
 
 
 def master_seed(config: WorldConfig) -> bytes:
@@ -77,7 +73,7 @@ class Wires:
     evm: EvmClient
     engine: Engine
     parties: dict[str, Party]
-    oracles: tuple[Oracle, ...]
+    pace: Pace
     streams: Streams
     operator: Operator
     watch: EvmWatch
@@ -110,14 +106,15 @@ class Wires:
         self.bitcoin.close()
         self.log.close()
 
-    def data(self, config: WorldConfig, *, market: PriceE8 | None, silent: set[str]) -> WorldData:
+    def data(self, config: WorldConfig, *, silent: set[str]) -> WorldData:
         """Everything a world is made of. Nothing secret but the seed, from which all keys come."""
         return WorldData(
             meta={
                 "config": json.dumps(asdict(config), sort_keys=True),
                 "now": str(self.clock.now),
-                "market": "" if market is None else str(market),
+                "market": str(self.pace.market or ""),
                 "silent": json.dumps(sorted(silent)),
+                "signed": json.dumps({c.party.name: c.memory for c in self.cosigners}),
                 "evm_sealed": str(sum(block.sealed for block in self.evm.chain.export())),
             },
             log=tuple((record.stream, record.event) for record in self.log.read()),
@@ -153,7 +150,7 @@ def new_wires(config: WorldConfig, vault_of: VaultOf, answers: Answers, note: No
 
 def load_wires(
     data: WorldData, vault_of: VaultOf, answers: Answers, note: Note
-) -> tuple[WorldConfig, PriceE8 | None, set[str], Wires]:
+) -> tuple[WorldConfig, set[str], Wires]:
     """A saved world, connected again: blocks and transactions run anew, the log is folded.
 
     Raises ``BadInput``: ``world/format``, ``world/tampered``.
@@ -165,7 +162,14 @@ def load_wires(
         market = PriceE8(int(data.meta["market"])) if data.meta["market"] else None
         sealed = int(data.meta["evm_sealed"])
         silent = {str(name) for name in json.loads(data.meta["silent"])}
-    except (KeyError, TypeError, ValueError) as error:
+        signed = {
+            str(name): {
+                int(burn): [[str(part) for part in spend] for spend in spends]
+                for burn, spends in memory.items()
+            }
+            for name, memory in json.loads(data.meta["signed"]).items()
+        }
+    except (KeyError, TypeError, ValueError, AttributeError, EscrowError) as error:
         raise BadInput("world/format", reason="meta") from error
     parties = make_parties(config)
     clock = Clock(config.start)
@@ -193,9 +197,17 @@ def load_wires(
     contracts = _contracts_of(parties["operator"], chain)
     wires = _connect(config, clock, node, chain, contracts, parties, vault_of, answers, note)
     wires.streams.counters.update(data.streams)
-    wires.log.append(list(data.log), expected=0)
-    wires.engine.replay(data.log)
-    return config, market, silent, wires
+    for cosigner in wires.cosigners:
+        cosigner.remember(signed.get(cosigner.party.name, {}))
+    try:
+        wires.log.append(list(data.log), expected=0)
+        wires.engine.replay(data.log)
+    except (AssertionError, EscrowError) as error:
+        # An event that cannot follow the ones before it.
+        wires.close()
+        raise BadInput("world/tampered", reason="log") from error
+    wires.pace.market = market
+    return config, silent, wires
 
 
 def _connect(
@@ -249,13 +261,23 @@ def _connect(
         check_laws=config.check_laws,
         on_event=note,
     )
+    pace = Pace(
+        config,
+        clock=clock,
+        bitcoin=node,
+        evm=evm,
+        engine=engine,
+        oracles=oracles,
+        operator=parties["operator"],
+        answers=answers,
+    )
     return Wires(
         clock=clock,
         bitcoin=node,
         evm=evm,
         engine=engine,
         parties=parties,
-        oracles=oracles,
+        pace=pace,
         streams=Streams(master_seed(config)),
         operator=operator,
         watch=watch,

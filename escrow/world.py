@@ -27,26 +27,23 @@ from escrow.adapters.bitcoin.wallet import Wallet
 from escrow.adapters.evm.typed import Sig
 from escrow.adapters.store.codec import state_hash
 from escrow.adapters.store.world_file import WorldData, read_world, write_world
-from escrow.config import BLOCK_INTERVAL, LoanDefaults, WorldConfig
-from escrow.core.due import Effect, due, wakes
-from escrow.core.errors import BadInput, EscrowError, Rejected
+from escrow.config import LoanDefaults, WorldConfig, block_time_offset
+from escrow.core.errors import BadInput, Rejected
 from escrow.core.laws import Step
-from escrow.core.phases import debt_now, loan_phase, terms_of, token_phase, vault_phase
+from escrow.core.phases import terms_of
 from escrow.core.regions.loan import Ended, Opened
-from escrow.core.regions.system import Tips
 from escrow.core.regions.token import free
 from escrow.core.roles import Role
-from escrow.core.rules import ltv_up
 from escrow.core.state import Escrow
 from escrow.core.terms import MIN_DEPOSIT, Liquidation, Terms
-from escrow.core.units import DAY, HOUR, Bps, Cents, PriceE8, Sats, Seconds
+from escrow.core.units import DAY, HOUR, Cents, PriceE8, Sats, Seconds
 from escrow.core.verbs.accept import Accept
 from escrow.core.verbs.cancel import Cancel
 from escrow.core.verbs.offer import Offer
-from escrow.core.verbs.tick import Tick
+from escrow.deal import Act, Deal
 from escrow.engine import PLATFORM
 from escrow.parse import parse_btc, parse_cents, parse_price
-from escrow.wiring import Wires, block_time_offset, load_wires, new_wires
+from escrow.wiring import Wires, load_wires, new_wires
 
 if TYPE_CHECKING:
     from web3 import Web3
@@ -57,104 +54,12 @@ _MTP_BLOCKS: Final = 11
 """Blocks whose median is Bitcoin's own clock (BIP-113)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Act:
-    """One verb as it was done: for traces, never read by the rules."""
-
-    n: int
-    """From 1."""
-    at: Seconds
-    """When it began."""
-    actor: str
-    """Who acted."""
-    verb: str
-    """What was asked."""
-    loan: str
-    """Of which loan; empty for the platform."""
-    asked: dict[str, str]
-    """With which arguments."""
-    steps: tuple[tuple[str, Step], ...]
-    """Every event it led to, by loan, with the deal before and after."""
-    evm: tuple[str, ...]
-    """EVM transactions it led to."""
-    refusals: tuple[EscrowError, ...]
-    """Who said no on the way."""
-    after: Escrow
-    """The deal when all was settled."""
-
-
 @dataclass(slots=True)
 class _Acting:
     """An act while it goes on."""
 
     steps: list[tuple[str, Step]] = field(default_factory=list)
     loan: str = ""
-
-
-class Deal:
-    """A loan as its parties see it: a window on the world, with no state of its own."""
-
-    def __init__(self, world: World, loan: str) -> None:
-        self._world = world
-        self.id = loan
-        """EIP-712 hash of the terms: the loan's name on every chain."""
-
-    @property
-    def state(self) -> Escrow:
-        """All four regions."""
-        return self._world.engine.deal(self.id)
-
-    @property
-    def terms(self) -> Terms:
-        """What both sides signed."""
-        return terms_of(self.state.loan)
-
-    @property
-    def phase(self) -> str:
-        """Name of the loan's phase, e.g. ``ACTIVE``."""
-        return loan_phase(self.state)
-
-    @property
-    def vault(self) -> Vault:
-        """Descriptor, address and keys of the vault."""
-        return self._world.vault_of(self.id)
-
-    @property
-    def debt(self) -> Cents:
-        """Owed now, in cents, rounded up."""
-        return debt_now(self.state, at=self._world.now)
-
-    @property
-    def ltv(self) -> Bps | None:
-        """Loan-to-value at the last price, in bps, rounded up; ``None`` before a price."""
-        price = self.state.system.price
-        if price is None:
-            return None
-        return ltv_up(self.debt, sats=self.state.token.held, price=price.price)
-
-    @property
-    def due(self) -> tuple[Effect, ...]:
-        """What is owed now, and by whom (``owed_by``)."""
-        return due(self.state)
-
-    def __repr__(self) -> str:
-        rows = ", ".join(f"{name} {value}" for name, value in self._rows())
-        return f"<Deal {self.id[:10]}… {rows}>"
-
-    def _repr_html_(self) -> str:
-        rows = "".join(f"<tr><th>{n}</th><td>{v}</td></tr>" for n, v in self._rows())
-        return f"<table><caption>Loan {self.id}</caption>{rows}</table>"
-
-    def _rows(self) -> list[tuple[str, str]]:
-        state, ltv = self.state, self.ltv
-        return [
-            ("loan", self.phase),
-            ("vault", vault_phase(state)),
-            ("token", token_phase(state)),
-            ("owed", f"{self.debt / 100:.2f}"),
-            ("pledged", f"{state.token.held} sats"),
-            ("ltv", "–" if ltv is None else f"{ltv / 100:.2f} %"),
-        ]
 
 
 class World:
@@ -167,9 +72,7 @@ class World:
         """
         self.config = config or WorldConfig(seed=seed)
         self._wire(new_wires(self.config, self._vault_by_id, self._answers, self._note))
-        self.market: PriceE8 | None = None
-        """What the oracles sign again when a price grows old; ``None`` before the first."""
-        self._first_tick()
+        self._pace.tell()
 
     def _wire(self, wires: Wires) -> None:
         self._wires = wires
@@ -179,14 +82,12 @@ class World:
         self.engine = wires.engine
         self.parties: dict[str, Party] = wires.parties
         self.streams = wires.streams
+        self._pace = wires.pace
         self.silent: set[str] = set()
         """Names of parties that do not answer: they neither sign nor act."""
         self.acts: list[Act] = []
         self._acting: _Acting | None = None
         self._vaults: dict[str, Vault] = {}
-
-    def _first_tick(self) -> None:
-        self.engine.tick(self._tick())
 
     # --- what one sees ---
 
@@ -204,6 +105,15 @@ class World:
     def state_hash(self) -> str:
         """SHA-256 over all that the log folds to. Replaying the log gives it again."""
         return state_hash(self.engine.system, dict(self.engine.deals))
+
+    @property
+    def block_time_offset(self) -> int:
+        """World time − Bitcoin block time, constant."""
+        return block_time_offset(self.config)
+
+    def log_lines(self) -> Iterator[str]:
+        """The append-only log, one JSON object a record, with its hash chain."""
+        return self._wires.log.export_jsonl()
 
     @cached_property
     def w3(self) -> Web3:
@@ -224,6 +134,10 @@ class World:
     def _repr_html_(self) -> str:
         loans = "".join(deal._repr_html_() for deal in self.loans)
         return f"<div><p>{self!r}</p>{loans}</div>".replace("<World", "World").replace("&gt;", "")
+
+    def state_of(self, loan: str) -> Escrow:
+        """All four regions of a loan."""
+        return self.engine.deal(loan)
 
     def party(self, name: str) -> Party:
         """A party by name. Raises ``BadInput("input/unknown-party")``."""
@@ -481,7 +395,7 @@ class World:
         self.pledge(deal, btc=btc)
         if price is not None:
             self.price(price)
-        elif self.market is None:
+        elif self._pace.market is None:
             cents_a_coin = deal.terms.principal * 10**8 * 10 // (4 * parse_btc(btc))
             self.price(f"{cents_a_coin // 100}.{cents_a_coin % 100:02d}")
         return self.draw(deal)
@@ -499,31 +413,14 @@ class World:
         ``Rejected``: ``price/…``.
         """
         value = parse_price(price)
-        answering = [oracle for oracle in self._wires.oracles if self._answers(oracle.party)]
-        if len(answering) < self.config.oracle_quorum:
-            raise Rejected(
-                "price/too-few-signers",
-                signers=len(answering),
-                quorum=self.config.oracle_quorum,
-            )
-        last = self.engine.system.price
         with self._act("oracles", "price", PLATFORM, price=f"{value}e-8"):
-            if last is not None and last.at >= self.now:
-                self._move(Seconds(last.at + 1))
-            self._post(value)
-        self.market = value
+            self._pace.price(value)
         return value
 
-    def post_price(
-        self, value: PriceE8, *, at: Seconds, signatures: Sequence[Sig], round: int | None = None
-    ) -> None:
+    def post_price(self, value: PriceE8, *, at: Seconds, signatures: Sequence[Sig]) -> None:
         """Post a round signed elsewhere. Raises ``Rejected``: ``price/…``; nothing changed then."""
-        last = self.engine.system.price
-        number = round if round is not None else (last.round + 1 if last else 1)
         with self._act("operator", "price", PLATFORM, price=f"{value}e-8"):
-            self.evm.contracts.prices.send(
-                self.parties["operator"].account, "post", number, value, at, list(signatures)
-            )
+            self._pace.post(value, at=at, signatures=signatures)
 
     def advance(self, *, days: int = 0, hours: int = 0, minutes: int = 0, seconds: int = 0) -> None:
         """Let time pass on the one clock. Blocks are found, duties come due, and the oracles sign
@@ -531,29 +428,19 @@ class World:
         span = days * DAY + hours * HOUR + minutes * 60 + seconds
         if span < 0:
             raise Rejected("clock/backwards", now=self.now, at=self.now + span)
-        end = Seconds(self.now + span)
         with self._act("world", "advance", PLATFORM, seconds=span):
-            while self.now < end:
-                hop = self._next_stop(end)
-                self._find_blocks(hop, last=hop == end)
-                self._move(hop)
-                self._heartbeat()
-                self.engine.settle()
+            self._pace.advance_to(Seconds(self.now + span))
 
     def mine(self, blocks: int = 1) -> None:
         """Find Bitcoin blocks, ten minutes apart: time passes with them."""
         with self._act("miners", "mine", PLATFORM, blocks=blocks):
-            for _ in range(blocks):
-                self._move(Seconds(self.now + BLOCK_INTERVAL))
-                self._mine_block(self.now)
-                self._heartbeat()
-                self.engine.settle()
+            self._pace.mine(blocks)
 
     def reorg(self, depth: int, *, drop: Sequence[str] = ()) -> None:
         """Replace the last blocks of Bitcoin by one more than they were, empty ones; what was in
         them waits in the mempool again, except transactions in ``drop``, which are gone."""
         with self._act("miners", "reorg", PLATFORM, depth=depth):
-            self.bitcoin.reorg(depth, time=self._block_time(self.now), drop=drop)
+            self._pace.reorg(depth, drop=drop)
 
     def settle(self) -> None:
         """Look at both chains, for those who have used them directly."""
@@ -589,18 +476,15 @@ class World:
         return self._from_data(self._data())
 
     def _data(self) -> WorldData:
-        self._sync()
-        return self._wires.data(self.config, market=self.market, silent=self.silent)
+        self._pace.sync()
+        return self._wires.data(self.config, silent=self.silent)
 
     @classmethod
     def _from_data(cls, data: WorldData) -> Self:
         world = cls.__new__(cls)
-        config, market, silent, wires = load_wires(
-            data, world._vault_by_id, world._answers, world._note
-        )
+        config, silent, wires = load_wires(data, world._vault_by_id, world._answers, world._note)
         world.config = config
         world._wire(wires)
-        world.market = market
         world.silent = silent
         return world
 
@@ -620,16 +504,18 @@ class World:
     @contextmanager
     def _act(self, actor: str, verb: str, loan: str, **asked: object) -> Iterator[None]:
         """Bracket a verb: take in what happened outside, do it, settle, write it down."""
-        self._sync()
+        self._pace.sync()
         outer = self._acting
         acting = self._acting = _Acting(loan=loan)
         began, mark = self.now, self._wires.evm_count()
         try:
             yield
-            self._sync()
+            self._pace.sync()
             self.engine.settle()
         finally:
             self._acting = outer
+        touched = dict.fromkeys((loan, *(name for name, _ in acting.steps)))
+        touched.pop(PLATFORM, None)
         self.acts.append(
             Act(
                 n=len(self.acts) + 1,
@@ -641,81 +527,13 @@ class World:
                 steps=tuple(acting.steps),
                 evm=self._wires.evm_hashes(mark),
                 refusals=self._wires.take_refusals(),
-                after=self.engine.deal(loan),
+                after={name: self.engine.deal(name) for name in touched},
             )
         )
 
     def _note(self, loan: str, step: Step) -> None:
         if self._acting is not None:
             self._acting.steps.append((loan, step))
-
-    def _sync(self) -> None:
-        """Take in what was done on the chains directly, at its own time, then tell the time."""
-        self.engine.look()
-        if self.now > self.engine.system.clock:
-            self.engine.tick(self._tick())
-            self.engine.look()
-
-    def _tick(self) -> Tick:
-        tips = Tips(
-            height=self.bitcoin.height,
-            bitcoin=self.bitcoin.tip_hash,
-            block=self.evm.chain.block_number,
-            evm="0x" + self.evm.chain.head_hash.hex(),
-        )
-        return Tick(Role.WATCHER, self.now, tips)
-
-    def _move(self, to: Seconds) -> None:
-        self.clock.move_to(to)
-        self.evm.chain.seal()
-        self._sync()
-
-    def _next_stop(self, end: Seconds) -> Seconds:
-        """Where to stop on the way to ``end``: a price grows old, or a time runs out."""
-        stops = [end]
-        price = self.engine.system.price
-        if price is not None and self._oracles_answer():
-            stops.append(Seconds(price.at + self.config.heartbeat))
-        for loan in self.engine.deals:
-            stops.extend(wakes(self.engine.deal(loan))[:1])
-        return min(stop for stop in stops if stop > self.now)
-
-    def _heartbeat(self) -> None:
-        price = self.engine.system.price
-        old = price is not None and self.now >= price.at + self.config.heartbeat
-        if old and self.market is not None and self._oracles_answer():
-            self._post(self.market)
-
-    def _oracles_answer(self) -> bool:
-        answering = [oracle for oracle in self._wires.oracles if self._answers(oracle.party)]
-        return len(answering) >= self.config.oracle_quorum
-
-    def _post(self, value: PriceE8) -> None:
-        last = self.engine.system.price
-        number = last.round + 1 if last else 1
-        signers = [o for o in self._wires.oracles if self._answers(o.party)]
-        signatures = [
-            oracle.sign(round=number, price=value, at=self.now, now=self.now)
-            for oracle in signers[: self.config.oracle_quorum]
-        ]
-        self.evm.contracts.prices.send(
-            self.parties["operator"].account, "post", number, value, self.now, signatures
-        )
-
-    def _find_blocks(self, to: Seconds, *, last: bool) -> None:
-        """Blocks found on the way to ``to``: one in ten minutes, of which a long hop keeps one,
-        and the last hop the eleven that make Bitcoin's own clock."""
-        since = self.bitcoin.tip_time + block_time_offset(self.config)
-        found = max(0, (to - since) // BLOCK_INTERVAL)
-        count = min(found, _MTP_BLOCKS if last else 1)
-        for i in range(count):
-            self._mine_block(Seconds(to - (count - 1 - i) * BLOCK_INTERVAL))
-
-    def _mine_block(self, at: Seconds) -> None:
-        self.bitcoin.mine(time=max(self._block_time(at), self.bitcoin.median_time + 1))
-
-    def _block_time(self, at: Seconds) -> int:
-        return at - block_time_offset(self.config)
 
     def _deal(self, loan: Deal | None) -> Deal:
         if loan is not None:
@@ -749,7 +567,7 @@ class World:
             lender=self.party("lender").keys.vault_key(index),
             custodian=self.party("custodian").keys.vault_key(index),
             recovery=borrower.recovery_key(index),
-            recover_after=Seconds(self._block_time(recover_at)),
+            recover_after=Seconds(recover_at - block_time_offset(self.config)),
         )
 
     def _vault_by_id(self, loan: str) -> Vault:

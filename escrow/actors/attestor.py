@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from escrow.actors.party import Party
+from escrow.actors.reserves import Reserves, reserves
 from escrow.adapters.bitcoin.watch import vault_script
 from escrow.adapters.evm.typed import Domain, Sig, sign_attestation, sign_retirement
 from escrow.core.errors import Refused
@@ -37,7 +38,8 @@ class Attestor:
     ) -> tuple[dict[str, object], Sig]:
         """Sign that the coin is final in this loan's vault.
 
-        Raises ``Refused``: ``attestor/not-vault``, ``attestor/not-final``.
+        Raises ``Refused``: ``attestor/not-vault``, ``attestor/not-final``, ``attestor/change``
+        for what a payout gave back, ``attestor/supply`` if tokens would outnumber coins.
         """
         coin = self._bitcoin.coin(outpoint)
         if coin is None:
@@ -48,6 +50,12 @@ class Attestor:
         depth = self._bitcoin.height - coin.height + 1
         if depth < terms.confirmations:
             raise Refused("attestor/not-final", outpoint=str(outpoint), depth=depth)
+        loan, seen = self._evm.loan_id(terms), self._reserves(terms)
+        if outpoint in seen.change:
+            raise Refused("attestor/change", outpoint=str(outpoint))
+        claims = self._evm.outstanding(loan) + sum(burn.sats for burn in seen.unpaid)
+        if claims + coin.sats > seen.sats:
+            raise Refused("attestor/supply", claims=claims, sats=coin.sats, coins=seen.sats)
         message = self._message(outpoint, terms=terms, sats=coin.sats, at=at)
         return message, sign_attestation(
             self.party.account, attestation=message, domain=self._domain
@@ -56,17 +64,26 @@ class Attestor:
     def attest_loss(
         self, outpoint: OutPoint, *, terms: Terms, sats: int, at: Seconds
     ) -> tuple[dict[str, object], Sig]:
-        """Sign that a minted coin is gone. A spend that waits in the mempool is not a loss yet.
+        """Sign that a minted coin is gone without a burn. A spend that waits in the mempool is not
+        a loss yet, and a payout is none at all.
 
         Raises ``Refused("attestor/not-lost")``.
         """
         spender = self._bitcoin.spender(outpoint)
-        final = spender is not None and (self._bitcoin.depth(spender) or 0) >= terms.confirmations
+        final = (
+            spender is not None
+            and (self._bitcoin.depth(spender) or 0) >= terms.confirmations
+            and spender not in self._reserves(terms).payouts
+        )
         vanished = spender is None and self._bitcoin.depth(outpoint.txid) is None
         if not (final or vanished):
             raise Refused("attestor/not-lost", outpoint=str(outpoint))
         message = self._message(outpoint, terms=terms, sats=sats, at=at)
         return message, sign_retirement(self.party.account, retirement=message, domain=self._domain)
+
+    def _reserves(self, terms: Terms) -> Reserves:
+        burned = self._evm.burns(self._evm.loan_id(terms))
+        return reserves(vault_script(terms.vault), burned=burned, bitcoin=self._bitcoin)
 
     def _message(
         self, outpoint: OutPoint, *, terms: Terms, sats: int, at: Seconds

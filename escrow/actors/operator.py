@@ -152,9 +152,41 @@ class Operator:
 
     def _pay(
         self, loan: str, terms: Terms, burns: Sequence[Burn], coins: Sequence[OutPoint]
-    ) -> str:
-        """One spend that pays these burns: Creator, Updater, Signers, Combiner, Finalizer,
-        Extractor (BIP-174); then broadcast."""
+    ) -> None:
+        """Pay these burns in one spend of few coins. Where somebody refuses that, take all coins,
+        which conflicts with whatever was signed before and got lost; then pay the oldest burn that
+        can be paid by itself: one that cannot must not hold up the others."""
+        alone = [(burn,) for burn in burns] if len(burns) > 1 else []
+        refused: list[EscrowError] = []
+        for chosen in (burns, *alone):
+            for taken in (self._choose(coins, burns=chosen), coins):
+                try:
+                    draft = self._draft(loan, terms, chosen, taken)
+                    self._sign_and_send(loan, terms, draft)
+                except EscrowError as refusal:
+                    refused.append(refusal)
+                else:
+                    return
+        raise refused[0]
+
+    def _choose(self, coins: Sequence[OutPoint], *, burns: Sequence[Burn]) -> list[OutPoint]:
+        """Largest coins first, as few as do: however many small ones somebody sends to the vault,
+        the fee stays within the bound of the terms."""
+        found = [coin for each in coins if (coin := self._bitcoin.coin(each)) is not None]
+        found.sort(key=lambda coin: (-coin.sats, coin.height, coin.outpoint))
+        left = -sum(burn.sats for burn in burns)
+        chosen: list[OutPoint] = []
+        for coin in found:
+            chosen.append(coin.outpoint)
+            left += coin.sats
+            if left == 0 or left >= dust(coin.script_pubkey):
+                break
+        return chosen
+
+    def _draft(
+        self, loan: str, terms: Terms, burns: Sequence[Burn], coins: Sequence[OutPoint]
+    ) -> bip174.Psbt:
+        """The spend of ``coins`` that pays ``burns``, unsigned: Creator and Updater (BIP-174)."""
         vault = self._vault_of(loan)
         found = [coin for each in coins if (coin := self._bitcoin.coin(each)) is not None]
         spent = Sats(sum(coin.sats for coin in found))
@@ -168,7 +200,7 @@ class Operator:
             vault_script=vault.script_pubkey.hex(),
             dust=dust(vault.script_pubkey),
         )
-        unsigned = bip174.update(
+        return bip174.update(
             bip174.create(
                 [coin.outpoint for coin in found],
                 outputs=[(bytes.fromhex(o.script), o.sats) for o in outputs],
@@ -176,32 +208,40 @@ class Operator:
             owner=vault,
             prev_txs=[raw for c in found if (raw := self._bitcoin.transaction(c.outpoint.txid))],
         )
+
+    def _sign_and_send(self, loan: str, terms: Terms, draft: bip174.Psbt) -> None:
+        """Signers, Combiner, Finalizer, Extractor (BIP-174); then broadcast."""
+        script = self._vault_of(loan).script_pubkey
         signed: list[bip174.Psbt] = []
-        refused: EscrowError = Refused("cosigner/absent", asked="payout")
-        for cosigner in self._cosigners:
-            if len(signed) == QUORUM or not self._answers(cosigner.party):
-                continue
+        answering = [each for each in self._cosigners if self._answers(each.party)]
+        refused: EscrowError = Refused("cosigner/absent", asked="payout", answer=len(answering))
+        # Nobody signs what too few could complete.
+        for cosigner in answering if len(answering) >= QUORUM else ():
+            if len(signed) == QUORUM:
+                break
             try:
-                signed.append(cosigner.sign(unsigned, terms=terms, script=vault.script_pubkey))
+                signed.append(cosigner.sign(draft, terms=terms, script=script))
             except EscrowError as refusal:
                 refused = refusal
         if len(signed) < QUORUM:
             raise refused
-        return self._bitcoin.broadcast(bip174.extract(bip174.finalize(bip174.combine(signed))))
+        self._bitcoin.broadcast(bip174.extract(bip174.finalize(bip174.combine(signed))))
 
     def _rebroadcast(self, loan: str, escrow: Escrow, txid: str) -> bool:
         """Send a payout again that a reorganisation threw out. Signatures are deterministic, so
-        it is the same transaction."""
+        it is the same transaction; any other one must not be signed in its place."""
         if self._bitcoin.depth(txid) is not None:
             return False
         payout = next(p for p in escrow.vault.payouts if p.txid == txid)
         burns = {burn.id: burn for burn in escrow.token.burns}
-        again = self._pay(
+        terms = terms_of(escrow.loan)
+        draft = self._draft(
             loan,
-            terms_of(escrow.loan),
+            terms,
             [burns[burn_id] for burn_id, _ in payout.paid],
             [OutPoint.parse(each) for each in payout.inputs],
         )
-        if again != txid:
-            raise Rejected("payout/unknown", txid=again)
+        if draft.txid != txid:
+            raise Rejected("payout/unknown", txid=draft.txid)
+        self._sign_and_send(loan, terms, draft)
         return True

@@ -101,7 +101,15 @@ def in_order(commands: tuple[Command, ...]) -> tuple[Command, ...]:
     return tuple(sorted(commands, key=lambda c: (c.at, RANK[type(c)], repr(c))))
 
 
-_MAY_END: Final = (Repay, Cancel, Liquidate, Retire, SawCoinGone, SawPayoutDepth)
+_MAY_END: Final = (
+    Repay,
+    Cancel,
+    Liquidate,
+    Retire,
+    SawCoinGone,
+    SawPayoutDepth,
+    SawRecovery,
+)
 """Commands after which a deal may be over on both chains."""
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from escrow.core.phases import breach, locked_sats, owed_burns
+from escrow.core.phases import backing, breach, owed_burns
 from escrow.core.regions.loan import (
     Accepted,
     Active,
@@ -267,8 +267,8 @@ def _vault_due(escrow: Escrow) -> tuple[Effect, ...]:
 def _token_due(escrow: Escrow) -> tuple[Effect, ...]:
     effects: list[Effect] = []
     burns = owed_burns(escrow)
-    coins = tuple(c for c in escrow.vault.coins if isinstance(c.status, Locked))
-    if burns and sum(burn.sats for burn in burns) <= locked_sats(escrow):
+    coins = backing(escrow)
+    if burns and sum(burn.sats for burn in burns) <= sum(coin.sats for coin in coins):
         effects.append(PayBurns(burns, coins))
     over = isinstance(escrow.loan, Repaid | Seized | Cancelled | Ended)
     if over and free(escrow.token):
@@ -302,6 +302,9 @@ def _margin_due(
     escrow: Escrow, loan: Active | Called | Liquidating, price: Price
 ) -> tuple[Effect, ...]:
     now, terms, held = escrow.system.clock, loan.terms, escrow.token.held
+    if not held:
+        # Nothing to call for and nothing to seize: the coins were lost or recovered.
+        return ()
     debt: Cents = owed(loan.debt, rate_bps=terms.rate_bps, at=now)
     called = at_or_above(debt, sats=held, price=price.price, level=terms.call_ltv)
     effects: list[Effect] = []
@@ -316,6 +319,6 @@ def _margin_due(
             effects.append(ExpireCallOnEvm(deadline))
         case _:
             pass
-    if held and breach(escrow, at=now) is not None:
+    if breach(escrow, at=now) is not None:
         effects.append(RealiseCollateral(terms.liquidation))
     return tuple(effects)

@@ -21,6 +21,7 @@ CODES: Final[dict[str, str]] = {
     "terms/size": "an amount is outside the bounds of a loan",
     "terms/rate": "the interest rate is negative or absurd",
     "terms/parties": "borrower and lender must be two different addresses",
+    "terms/vault": "the terms name a vault that is not these parties' own",
     # --- the clock and the price ---
     "clock/backwards": "time never goes back",
     "price/not-oracle": "only the oracle posts prices",
@@ -154,6 +155,8 @@ CODES: Final[dict[str, str]] = {
     "attestor/not-final": "the coin has too few confirmations to attest",
     "attestor/not-vault": "the coin does not pay this loan's vault",
     "attestor/not-lost": "the coin is still there",
+    "attestor/change": "the coin came back from a payout, so its tokens exist already",
+    "attestor/supply": "the coins in the vault would not cover the tokens",
     # --- input ---
     "input/amount": "the amount cannot be read, is not positive or has too many decimals",
     "input/unknown-party": "no such party",
@@ -177,6 +180,7 @@ CODES: Final[dict[str, str]] = {
     "world/closed": "this world was closed",
     "log/version": "another writer appended first",
     "log/write": "the log or the world's file cannot be written; nothing was",
+    "export/write": "the evidence could not be written",
     "export/exists": "the output folder is not empty",
 }
 """Code → what it means, one English phrase each."""

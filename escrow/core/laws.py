@@ -385,7 +385,8 @@ def only_price_time_and_loss_hurt(step: Step) -> bool:
         return True
     if isinstance(step.event, PriceMarked | tk.Retired | ln.Drawn):
         return True
-    at = step.after.system.clock
+    # The event's own moment: the clock may lag it, and interest up to it hurts nobody anew.
+    at = step.event.at
     level = terms_of(step.before.loan).liquidation_ltv
     sides = tuple(
         at_or_above(debt_now(side, at=at), sats=side.token.held, price=price.price, level=level)

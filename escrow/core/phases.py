@@ -32,7 +32,7 @@ from escrow.core.regions.token import Burn, free, outstanding
 from escrow.core.rules import at_or_above, owed
 from escrow.core.state import Escrow
 from escrow.core.terms import MIN_DEPOSIT, Terms
-from escrow.core.units import Cents, Sats, Seconds
+from escrow.core.units import Cents, Seconds
 
 
 def terms_of(loan: Loan) -> Terms:
@@ -83,9 +83,18 @@ def owed_burns(escrow: Escrow) -> tuple[Burn, ...]:
     return tuple(burn for burn in escrow.token.burns if burn.id not in paid)
 
 
-def locked_sats(escrow: Escrow) -> Sats:
-    """Final, unspent coins in the vault."""
-    return Sats(sum(coin.sats for coin in v.locked(escrow.vault)))
+def backing(escrow: Escrow) -> tuple[v.Coin, ...]:
+    """Final, unspent coins that tokens stand for: what burns may be paid from.
+
+    A coin without tokens is its depositor's; paid out, it could never be minted for.
+    """
+    token = escrow.token
+    return tuple(
+        coin
+        for coin in v.locked(escrow.vault)
+        if coin.change
+        or (coin.outpoint in token.outpoints and coin.outpoint not in token.retired_outpoints)
+    )
 
 
 def ended(escrow: Escrow, *, at: Seconds) -> tuple[LoanEnded, ...]:

@@ -178,7 +178,7 @@ class Node:
         gone, kept = surviving(old, drop=drop)
         branch = build_branch(self._index, old, kept=kept if remine else [], count=count, time=time)
         for fresh in branch:
-            self._submit(fresh, gone=gone)
+            self._submit(fresh)
         self._mempool.evict(gone)
         return tuple(each.hash for each in branch)
 
@@ -243,7 +243,7 @@ class Node:
         if time <= median:
             raise Refused("bitcoin/block", reason="time-too-old", time=time, median=median)
 
-    def _submit(self, block: ParsedBlock, *, gone: Collection[str] = ()) -> None:
+    def _submit(self, block: ParsedBlock) -> None:
         verdict = self._require_open().process(block.raw, block_hash=block.hash)
         if verdict.accepted:
             self._seen[block.hash] = block.raw
@@ -257,11 +257,9 @@ class Node:
                 self._mempool.on_block(each)
                 continue
             backwards = True
-            waiting = zip(each.transactions[1:], each.txids[1:], strict=True)
             returned[:0] = [
                 (tx, self._index.transactions[txid].raw, txid)
-                for tx, txid in waiting
-                if txid not in gone
+                for tx, txid in zip(each.transactions[1:], each.txids[1:], strict=True)
             ]
             self._index.disconnect(each)
         if backwards:

@@ -204,10 +204,8 @@ def combine(psbts: Sequence[Psbt]) -> Psbt:
     bare = _without_signatures(psbts[0]._inner)
     merged = _copy(psbts[0]._inner)
     for number, psbt in enumerate(psbts):
-        if psbt._inner.tx != bare.tx:
-            raise Refused("psbt/altered", copy=number, txid=psbt.txid)
         if _without_signatures(psbt._inner) != bare:
-            raise Refused("psbt/altered", copy=number, reason="what describes the inputs differs")
+            raise Refused("psbt/altered", copy=number, txid=psbt.txid)
         for mine, theirs in zip(merged.inputs, psbt._inner.inputs, strict=True):
             mine.partial_sigs = dict(sorted((theirs.partial_sigs | mine.partial_sigs).items()))
     check_signatures(merged)

@@ -96,6 +96,6 @@ def check_signatures(inner: bip174.Psbt) -> None:
 
 def _verifies(digest: bytes, pubkey: bytes, signature: bytes) -> bool:
     try:
-        return dsa.verify(digest, pubkey, signature) and dsa.is_low_s(signature)
+        return dsa.verify(digest, pubkey, signature)  # libsecp256k1 takes low S only
     except ValueError:
         return False

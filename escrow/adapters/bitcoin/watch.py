@@ -61,6 +61,9 @@ class BitcoinWatch:
         for outpoint, found in there.items():
             if node.spender(found.outpoint) is not None and outpoint in known:
                 continue
+            # The change of a payout is made known by the payout.
+            if found.outpoint.txid in spends:
+                continue
             depth = node.height - found.height + 1 if found.height else 0
             commands.append(SawCoin(Role.WATCHER, at, outpoint, found.sats, depth, found.height))
         commands = [c for c in commands if not _is_old(escrow, c)]

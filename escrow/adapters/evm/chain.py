@@ -95,7 +95,6 @@ class Chain:
 
     def snapshot(self) -> int:
         """Remember state, blocks, logs and the pending block; the clock is the caller's."""
-        self._ledger.settle()
         self._last_snapshot += 1
         self._snapshots[self._last_snapshot] = self._ledger.save()
         return self._last_snapshot

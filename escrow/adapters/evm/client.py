@@ -137,6 +137,11 @@ class EvmWatch:
             "tx": _hex(receipt.tx_hash),
         }
         args = event.args
+        # Who called the book is not always who sent the transaction (a contract in between, a
+        # delegated account), so where the contract says or implies who it was, that counts.
+        if "by" in args:
+            who["by"] = self._roles.get(args["by"], Role.STRANGER)
+        borrower = {**who, "by": Role.BORROWER}
         match event.contract, event.name:
             case "PriceRounds", "AnswerUpdated":
                 # The contract took the round, so at least the quorum signed it.
@@ -151,11 +156,12 @@ class EvmWatch:
             case "EscrowBook", "Opened":
                 return Open(**who)
             case "EscrowBook", "Cancelled":
-                return Cancel(**who)
+                # Anyone may once the draw window has ended; before, it was the borrower.
+                return Cancel(**borrower)
             case "EscrowBook", "ToppedUp":
-                return TopUp(**who, sats=Sats(args["sats"]))
+                return TopUp(**borrower, sats=Sats(args["sats"]))
             case "EscrowBook", "Drawn":
-                return Draw(**who, amount=Cents(args["amount"]))
+                return Draw(**borrower, amount=Cents(args["amount"]))
             case "EscrowBook", "Repaid":
                 return Repay(**who, amount=Cents(args["interest"] + args["principal"]))
             case "EscrowBook", "MarginCalled":

@@ -135,13 +135,7 @@ def flush(state: State) -> None:
 def run(state: State, transaction: Transaction) -> Outcome:
     """Run a transaction to its end. The caller holds the snapshot to undo it with."""
     # py-evm types transactions by an abstract class; it reads only what ours has as well.
-    signed = cast(SignedTransactionAPI, transaction)
-    try:
-        done = state.apply_transaction(signed)
-    except BaseException:
-        # The executor clears it only when it returns.
-        state.clear_transient_storage()
-        raise
+    done = state.apply_transaction(cast(SignedTransactionAPI, transaction))
     spent = transaction.gas - done.get_gas_remaining()
     refund = _Executor.calculate_gas_refund(done, spent)
     floor = done.data_floor_gas

@@ -24,15 +24,14 @@ import csv
 import gzip
 import re
 import zlib
-from calendar import timegm
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
 from escrow.core.errors import BadInput
 from escrow.core.units import MAX_PRICE, MAX_TIME, PriceE8, Seconds
+from escrow.parse import parse_time
 
 MAX_ROWS: Final = 2_000_000
 """Most rows in a file: hourly prices of two centuries, or every minute of four years."""
@@ -46,11 +45,6 @@ _COIN_METRICS: Final = ("time", "PriceUSD")
 _DECIMALS: Final = 8
 _NUMBER: Final = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,40})?", re.ASCII)
 _UNIX: Final = re.compile(r"[0-9]{1,13}", re.ASCII)
-_ISO: Final = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
-    r"(?:[T ]([0-9]{2}:[0-9]{2}(?::[0-9]{2})?)(?:\.0{1,9})?(?:Z|\+00:?00)?)?",
-    re.ASCII,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,14 +199,7 @@ def _unix(text: str, line: int) -> Seconds:
 
 
 def _iso(text: str, line: int) -> Seconds:
-    found = _ISO.fullmatch(text)
     try:
-        if found is None:
-            raise ValueError
-        moment = datetime.fromisoformat(f"{found[1]}T{found[2] or '00:00'}")
-        at = timegm(moment.timetuple())
-        if at < 0:
-            raise ValueError
-    except ValueError as error:
+        return parse_time(text)
+    except BadInput as error:
         raise BadInput("prices/format", line=line, time=text[:40]) from error
-    return Seconds(at)

@@ -75,7 +75,7 @@ def decode(payload: bytes) -> Event:
         envelope = _ENVELOPE.decode(payload)
         if envelope.type not in EVENTS:
             raise BadInput("world/format", event=envelope.type[:80], reason="unknown type")
-        if False:
+        if envelope.v != VERSION:
             raise BadInput("world/format", event=envelope.type, version=str(envelope.v)[:20])
         data = bytes(envelope.data)
         if _WIDE_MARK in data:

@@ -197,14 +197,11 @@ class Log:
 
     def _rows(self, start: int) -> Iterator[tuple[int, str, bytes, bytes]]:
         end = self.length
-        while start < end:
-            rows = self._db.execute(
-                "SELECT seq, stream, event, hash FROM log"
-                " WHERE seq >= ? AND seq < ? ORDER BY seq LIMIT ?",
-                (start, end, _CHUNK),
-            ).fetchall()
-            if not rows:
-                return
+        query = (
+            "SELECT seq, stream, event, hash FROM log"
+            " WHERE seq >= ? AND seq < ? ORDER BY seq LIMIT ?"
+        )
+        while rows := self._db.execute(query, (start, end, _CHUNK)).fetchall():
             yield from rows
             start = rows[-1][0] + 1
 
@@ -217,20 +214,16 @@ def schema_of(db: sqlite3.Connection) -> tuple[str, ...]:
 
 def _prepare(db: sqlite3.Connection, *, in_file: bool) -> None:
     db.execute("PRAGMA trusted_schema = OFF")
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        found = schema_of(db)
-        if not found:
+    if not schema_of(db):
+        db.execute("BEGIN IMMEDIATE")
+        # Another program may have made the log while this one waited.
+        if not schema_of(db):
             for statement in LOG_SCHEMA:
                 db.execute(statement)
             db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-        elif found != LOG_SCHEMA:
-            raise BadInput("world/format", reason="not a log")
         db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
+    if schema_of(db) != LOG_SCHEMA:
+        raise BadInput("world/format", reason="not a log")
     if in_file:
         # Each append is safe against a crash of the program; FULL also against a power cut.
         db.execute("PRAGMA journal_mode = WAL")

@@ -201,8 +201,6 @@ def _read_rows(db: sqlite3.Connection) -> _Rows:
     version = db.execute("SELECT value FROM meta WHERE key = 'world_version'").fetchone()
     if version != (WORLD_VERSION,):
         raise BadInput("world/format", reason="another version")
-    if db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-        raise BadInput("world/format", reason="damaged")
     rows: _Rows = {}
     for table, columns, kinds in _TABLES:
         keys = ", ".join(columns)

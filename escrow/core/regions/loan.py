@@ -305,7 +305,6 @@ def evolve_loan(loan: Loan, event: LoanEvent) -> Loan:
                     grown,
                     principal=Cents(grown.principal + amount),
                     drawn=Cents(grown.drawn + amount),
-                    accrued_to=at,
                 ),
             )
         case (

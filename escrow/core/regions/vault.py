@@ -237,13 +237,14 @@ def evolve_vault(vault: Vault, event: VaultEvent) -> Vault:
         case CoinLost():
             return _with(vault, (event.outpoint,), Lost(event.by))
         case PayoutSent(payout=payout):
-            spent = _with(vault, payout.inputs, Spent(payout.txid))
-            change = (
-                (Coin(f"{payout.txid}:{len(payout.paid)}", payout.change, Seen(), change=True),)
-                if payout.change
-                else ()
-            )
-            return Vault((*spent.coins, *change), (*vault.payouts, payout))
+            coins = _with(vault, payout.inputs, Spent(payout.txid)).coins
+            if payout.change:
+                # The watcher may have seen the output before it understood the payout.
+                back = f"{payout.txid}:{len(payout.paid)}"
+                known = find(vault, back)
+                coin = Coin(back, payout.change, known.status if known else Seen(), change=True)
+                coins = (*(c for c in coins if c.outpoint != back), coin)
+            return Vault(coins, (*vault.payouts, payout))
         case PayoutFinal():
             return _with_final(vault, event.txid, final=True)
         case PayoutReorged():

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from escrow.core.errors import Rejected
-from escrow.core.phases import owed_burns, terms_of
-from escrow.core.regions.vault import (
-    Locked,
-    Payout,
-    PayoutFinal,
-    PayoutReorged,
-    PayoutSent,
-    find,
-)
+from escrow.core.phases import backing, owed_burns, terms_of
+from escrow.core.regions.vault import Payout, PayoutFinal, PayoutReorged, PayoutSent
 from escrow.core.roles import Role
 from escrow.core.rules import fee_shares
 from escrow.core.state import Escrow, Event
-from escrow.core.units import Seconds
+from escrow.core.units import Sats, Seconds
+
+DUST: Final = Sats(546)
+"""Least output to a destination (Bitcoin Core ``GetDustThreshold`` for P2PKH, the largest)."""
+DUST_CHANGE: Final = Sats(330)
+"""Least output back to the vault (the same for P2WSH)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +39,8 @@ class SawPayoutDepth:
 
 
 def saw_payout(escrow: Escrow, command: SawPayout) -> tuple[Event, ...]:
-    """Raises ``pledge/not-watcher``, ``payout/…``: not-locked, not-burned, fee, unbalanced.
-
-    Seen again: no event.
+    """Raises ``pledge/not-watcher``, ``payout/…``: not-locked, not-burned, fee, unbalanced, and
+    ``bitcoin/dust``. Seen again: no event.
     """
     # WHO
     if command.by is not Role.WATCHER:
@@ -52,14 +50,16 @@ def saw_payout(escrow: Escrow, command: SawPayout) -> tuple[Event, ...]:
     if any(known.txid == payout.txid for known in escrow.vault.payouts):
         return ()
     spent = 0
+    coins = {coin.outpoint: coin for coin in backing(escrow)}
     for outpoint in payout.inputs:
-        coin = find(escrow.vault, outpoint)
-        if coin is None or not isinstance(coin.status, Locked):
+        # Each once, and none that tokens do not stand for.
+        coin = coins.pop(outpoint, None)
+        if coin is None:
             raise Rejected("payout/not-locked", outpoint=outpoint)
         spent += coin.sats
     burns = {burn.id: burn for burn in owed_burns(escrow)}
     shares = fee_shares(payout.fee, payees=len(payout.paid)) if payout.paid else ()
-    if payout.fee > terms_of(escrow.loan).max_fee:
+    if not 0 <= payout.fee <= terms_of(escrow.loan).max_fee:
         raise Rejected("payout/fee", fee=payout.fee, bound=terms_of(escrow.loan).max_fee)
     for (burn_id, sats), share in zip(payout.paid, shares, strict=True):
         burn = burns.pop(burn_id, None)
@@ -67,6 +67,9 @@ def saw_payout(escrow: Escrow, command: SawPayout) -> tuple[Event, ...]:
             raise Rejected("payout/not-burned", burn=burn_id, sats=sats)
     if not payout.paid or spent != sum(s for _, s in payout.paid) + payout.change + payout.fee:
         raise Rejected("payout/unbalanced", inputs=spent, fee=payout.fee)
+    least = min(sats for _, sats in payout.paid)
+    if least < DUST or (payout.change and payout.change < DUST_CHANGE):
+        raise Rejected("bitcoin/dust", least=least, change=payout.change)
     # THEN
     return (PayoutSent(command.at, payout),)
 

@@ -24,7 +24,7 @@ class Retire:
 
 
 def retire(escrow: Escrow, command: Retire) -> tuple[Event, ...]:
-    """Raises ``mint/not-attestor``, ``retire/not-lost``, ``retire/replayed``,
+    """Raises ``mint/not-attestor``, ``retire/not-lost``, ``retire/replayed``, ``mint/amount``,
     ``retire/insufficient``."""
     # WHO
     if command.by is not Role.ATTESTOR:
@@ -36,6 +36,8 @@ def retire(escrow: Escrow, command: Retire) -> tuple[Event, ...]:
     minted = command.outpoint in escrow.token.outpoints
     if coin is None or not minted or not isinstance(coin.status, Lost | Recovered):
         raise Rejected("retire/not-lost", outpoint=command.outpoint)
+    if command.sats != coin.sats:
+        raise Rejected("mint/amount", sats=command.sats, coin=coin.sats)
     if command.sats > outstanding(escrow.token):
         raise Rejected("retire/insufficient", sats=command.sats)
     # THEN

@@ -1,0 +1,414 @@
+# pragma version 0.4.3
+# pragma evm-version cancun
+# pragma nonreentrancy on
+"""
+@title PledgeToken
+@license Apache-2.0
+@notice A claim on bitcoin that sits in the vault of one loan: 1 unit = 1 sat. Minted when a quorum
+    of attestors saw the coin final in the vault, burned to ask for a payout, retired when a quorum
+    saw that the coin is gone. Tokens are fungible between holders; how many may be pledged or
+    burned against a vault is counted per loan, so no loan ever pays with another loan's coins.
+    No owner: nobody can mint without the quorum, and only the book moves what is pledged.
+"""
+from ethereum.ercs import IERC20
+from ethereum.ercs import IERC20Detailed
+from interfaces import IPledge
+import erc20
+import signer_set
+import typed_data
+
+implements: IERC20
+implements: IPledge
+initializes: erc20
+initializes: typed_data
+initializes: signer_set
+exports: (
+    erc20.balanceOf,
+    erc20.allowance,
+    erc20.approve,
+    typed_data.DOMAIN_SEPARATOR,
+    signer_set.signers,
+    signer_set.quorum,
+)
+
+
+# `txid` is in display order: the hexadecimal that explorers show, read as 32 bytes.
+struct Attestation:
+    loan: bytes32
+    holder: address
+    txid: bytes32
+    vout: uint32
+    sats: uint256
+    deadline: uint256
+
+
+struct Retirement:
+    loan: bytes32
+    holder: address
+    txid: bytes32
+    vout: uint32
+    sats: uint256
+    deadline: uint256
+
+
+event Minted:
+    loan: indexed(bytes32)
+    holder: indexed(address)
+    txid: bytes32
+    vout: uint32
+    sats: uint256
+
+
+event Burned:
+    burn_id: indexed(uint256)
+    loan: indexed(bytes32)
+    holder: indexed(address)
+    sats: uint256
+    destination: Bytes[42]
+
+
+event Retired:
+    loan: indexed(bytes32)
+    txid: bytes32
+    vout: uint32
+    sats: uint256
+
+
+ATTESTATION_TYPE: constant(bytes32) = keccak256(
+    "Attestation(bytes32 loan,address holder,bytes32 txid,uint32 vout,uint256 sats,uint256 deadline)"
+)
+RETIREMENT_TYPE: constant(bytes32) = keccak256(
+    "Retirement(bytes32 loan,address holder,bytes32 txid,uint32 vout,uint256 sats,uint256 deadline)"
+)
+# Sats. Below the minimum a payout could not pay its own fee and stay above dust.
+MIN_DEPOSIT: public(constant(uint256)) = 10_000
+MAX_MONEY: constant(uint256) = 2_100_000_000_000_000
+MASK_64: constant(uint256) = 2**64 - 1
+# A deposit's word: loan, its low 72 bits cleared | retired 8 bits | sats 64 bits.
+RETIRED: constant(uint256) = 2**64
+
+name: public(constant(String[32])) = "Pledged bitcoin"
+symbol: public(constant(String[8])) = "pBTC"
+decimals: public(constant(uint8)) = 8
+book: public(immutable(address))
+
+# One slot: supply 64 bits | burns 64, so that a burn writes one slot for both.
+supply_and_burns: uint256
+# loan -> outstanding 64 bits | held 64. Outstanding: minted and neither burned nor retired.
+loans: HashMap[bytes32, uint256]
+# keccak256(txid, vout) -> the deposit's word. Never cleared: an outpoint is minted once.
+deposits: HashMap[bytes32, uint256]
+
+
+@deploy
+def __init__(
+    signers: DynArray[address, signer_set.MAX_SIGNERS], quorum_: uint256, book_: address
+):
+    """
+    @param signers The attestors.
+    @param book_ The EscrowBook. It is deployed after this token (it takes the token's address), so
+        the deployer computes its CREATE address; the book refuses a token that names another.
+    """
+    typed_data.__init__("PledgeToken")
+    signer_set.__init__(signers, quorum_)
+    assert book_ != empty(address) and book_ != self, "token/receiver"
+    book = book_
+
+
+# Deposits
+
+
+@external
+def mint(att: Attestation, sigs: DynArray[typed_data.Sig, signer_set.MAX_SIGNERS]):
+    """
+    @notice Anyone may carry an attestation. Rule: an outpoint is minted once, to the holder that
+        the quorum names, until the deadline.
+    @param att What was seen: `sats` in the outpoint, final in the vault of `loan`.
+    @param sigs EIP-712 signatures over the attestation, at least the quorum, in any order.
+    """
+    # WHO
+    self._check_quorum(ATTESTATION_TYPE, att, sigs)
+    self._may_receive(att.holder)
+    # WHEN
+    assert block.timestamp <= att.deadline, "mint/expired"
+    assert att.sats >= MIN_DEPOSIT and att.sats <= MAX_MONEY, "mint/amount"
+    key: bytes32 = self._key(att.txid, att.vout)
+    assert self.deposits[key] == 0, "mint/replayed"
+    supply: uint256 = self.supply_and_burns
+    assert (supply & MASK_64) + att.sats <= MAX_MONEY, "mint/amount"
+    # THEN
+    self.deposits[key] = self._tag(att.loan) | att.sats
+    self.loans[att.loan] += att.sats
+    self.supply_and_burns = supply + att.sats
+    erc20._credit(att.holder, att.sats)
+    log erc20.Transfer(sender=empty(address), receiver=att.holder, value=att.sats)
+    log Minted(loan=att.loan, holder=att.holder, txid=att.txid, vout=att.vout, sats=att.sats)
+
+
+@external
+def burn(loan: bytes32, sats: uint256, destination: Bytes[42]):
+    """
+    @notice Any holder, its own tokens. Burning asks the vault of `loan` for a payout of `sats`,
+        the Bitcoin fee included, to `destination`. It cannot be taken back.
+    @param sats At least the minimum deposit.
+    @param destination A standard output script: P2WPKH, P2WSH, P2TR, P2PKH or P2SH.
+    """
+    # WHEN
+    assert sats >= MIN_DEPOSIT, "burn/dust"
+    assert self._standard(destination), "burn/destination"
+    word: uint256 = self.loans[loan]
+    assert sats <= self._free(word), "burn/no-tokens"
+    assert sats <= erc20.balanceOf[msg.sender], "burn/no-tokens"
+    # THEN
+    supply: uint256 = self.supply_and_burns
+    burn_id: uint256 = supply >> 64
+    self.loans[loan] = word - sats
+    self.supply_and_burns = supply - sats + 2**64
+    erc20._debit(msg.sender, sats)
+    log erc20.Transfer(sender=msg.sender, receiver=empty(address), value=sats)
+    log Burned(
+        burn_id=burn_id, loan=loan, holder=msg.sender, sats=sats, destination=destination
+    )
+
+
+@external
+def retire(ret: Retirement, sigs: DynArray[typed_data.Sig, signer_set.MAX_SIGNERS]):
+    """
+    @notice Anyone may carry it. Rule: the quorum saw that a minted coin is gone without a burn (the
+        borrower's timelock, a deep reorganisation), so the tokens for it go too: pledged ones
+        first, the rest out of the balance of `holder`.
+    @param ret The outpoint as it was minted, and the holder that answers for the rest.
+    @param sigs EIP-712 signatures over the retirement, at least the quorum, in any order.
+    """
+    # WHO
+    self._check_quorum(RETIREMENT_TYPE, self._as_attestation(ret), sigs)
+    # WHEN
+    assert block.timestamp <= ret.deadline, "mint/expired"
+    key: bytes32 = self._key(ret.txid, ret.vout)
+    deposit: uint256 = self.deposits[key]
+    assert deposit & ~(2**72 - 1) == self._tag(ret.loan) and deposit != 0, "retire/not-lost"
+    assert deposit & RETIRED == 0, "retire/replayed"
+    assert deposit & MASK_64 == ret.sats, "mint/amount"
+    word: uint256 = self.loans[ret.loan]
+    assert ret.sats <= word & MASK_64, "retire/insufficient"
+    pledged: uint256 = min(ret.sats, word >> 64)
+    rest: uint256 = ret.sats - pledged
+    assert rest == 0 or rest <= erc20.balanceOf[ret.holder], "retire/insufficient"
+    # THEN
+    self.deposits[key] = deposit | RETIRED
+    self.loans[ret.loan] = word - ret.sats - (pledged << 64)
+    self.supply_and_burns -= ret.sats
+    if pledged > 0:
+        erc20._debit(book, pledged)
+        log erc20.Transfer(sender=book, receiver=empty(address), value=pledged)
+    if rest > 0:
+        erc20._debit(ret.holder, rest)
+        log erc20.Transfer(sender=ret.holder, receiver=empty(address), value=rest)
+    log Retired(loan=ret.loan, txid=ret.txid, vout=ret.vout, sats=ret.sats)
+
+
+# Pledging: the book only
+
+
+@external
+def hold(loan: bytes32, holder: address, sats: uint256):
+    """
+    @notice The book only; it asks nothing of the holder because it calls only for the borrower that
+        called it. Rule: what is pledged to a loan is backed by that loan's own vault.
+    """
+    # WHO
+    assert msg.sender == book, "token/not-book"
+    # WHEN
+    word: uint256 = self.loans[loan]
+    assert sats <= self._free(word), "top-up/no-tokens"
+    assert sats <= erc20.balanceOf[holder], "top-up/no-tokens"
+    # THEN
+    self.loans[loan] = word + (sats << 64)
+    erc20._move(holder, book, sats)
+
+
+@external
+def release(loan: bytes32, sats: uint256, to: address):
+    """
+    @notice The book only. Rule: no more than is held for this loan.
+    """
+    # WHO
+    assert msg.sender == book, "token/not-book"
+    # WHEN
+    word: uint256 = self.loans[loan]
+    assert sats <= word >> 64, "token/balance"
+    # THEN
+    self.loans[loan] = word - (sats << 64)
+    erc20._move(book, to, sats)
+
+
+# ERC-20
+
+
+@external
+def transfer(to: address, amount: uint256) -> bool:
+    """
+    @notice Any holder, its own tokens. Rule: not to the zero address, this token or the book:
+        pledging goes through EscrowBook.top_up, or the tokens would be lost in the book.
+    @param amount Sats.
+    """
+    # WHO
+    self._may_receive(to)
+    # THEN
+    erc20._move(msg.sender, to, amount)
+    return True
+
+
+@external
+def transferFrom(owner: address, to: address, amount: uint256) -> bool:
+    """
+    @notice Whom the owner approved, up to the allowance. Same rule as transfer.
+    @param amount Sats.
+    """
+    # WHO
+    self._may_receive(to)
+    erc20._spend(owner, msg.sender, amount)
+    # THEN
+    erc20._move(owner, to, amount)
+    return True
+
+
+# Reading
+
+
+@view
+@external
+def totalSupply() -> uint256:
+    """
+    @notice Anyone may read. Sats.
+    """
+    return self.supply_and_burns & MASK_64
+
+
+@view
+@external
+def burn_count() -> uint256:
+    """
+    @notice Anyone may read. How many burns there were; the next burn_id.
+    """
+    return self.supply_and_burns >> 64
+
+
+@view
+@external
+def outstanding(loan: bytes32) -> uint256:
+    """
+    @notice Anyone may read. Sats of this loan's vault that tokens still claim.
+    """
+    return self.loans[loan] & MASK_64
+
+
+@view
+@external
+@reentrant
+def held(loan: bytes32) -> uint256:
+    """
+    @notice Anyone may read. Sats pledged to this loan; they sit in the book's balance.
+    """
+    return self.loans[loan] >> 64
+
+
+@view
+@external
+def free(loan: bytes32) -> uint256:
+    """
+    @notice Anyone may read. Sats that may still be pledged to this loan or burned from its vault.
+    """
+    return self._free(self.loans[loan])
+
+
+@view
+@external
+def minted(txid: bytes32, vout: uint32) -> uint256:
+    """
+    @notice Anyone may read. Sats minted for this outpoint, 0 if never; stays when retired.
+    """
+    return self.deposits[self._key(txid, vout)] & MASK_64
+
+
+@view
+@external
+def retired(txid: bytes32, vout: uint32) -> bool:
+    """
+    @notice Anyone may read. Whether the tokens of this outpoint were retired.
+    """
+    return self.deposits[self._key(txid, vout)] & RETIRED != 0
+
+
+# Parts
+
+
+@view
+@internal
+def _check_quorum(
+    type_hash: bytes32,
+    att: Attestation,
+    sigs: DynArray[typed_data.Sig, signer_set.MAX_SIGNERS],
+):
+    fault: uint256 = signer_set._fault(
+        typed_data._digest(keccak256(abi_encode(type_hash, att))), sigs
+    )
+    assert fault != signer_set.TOO_FEW, "mint/too-few-signers"
+    assert fault != signer_set.STRANGER, "mint/stranger"
+    assert fault != signer_set.DUPLICATE, "mint/duplicate-signer"
+
+
+@pure
+@internal
+def _as_attestation(ret: Retirement) -> Attestation:
+    # Same fields; the type hash keeps one from being taken for the other.
+    return Attestation(
+        loan=ret.loan,
+        holder=ret.holder,
+        txid=ret.txid,
+        vout=ret.vout,
+        sats=ret.sats,
+        deadline=ret.deadline,
+    )
+
+
+@view
+@internal
+def _may_receive(to: address):
+    assert to != empty(address) and to != self and to != book, "token/receiver"
+
+
+@pure
+@internal
+def _free(word: uint256) -> uint256:
+    return (word & MASK_64) - (word >> 64)
+
+
+@pure
+@internal
+def _key(txid: bytes32, vout: uint32) -> bytes32:
+    return keccak256(abi_encode(txid, vout))
+
+
+@pure
+@internal
+def _tag(loan: bytes32) -> uint256:
+    # 184 bits of the loan id are enough to tell which loan a deposit was for.
+    return convert(loan, uint256) & ~(2**72 - 1)
+
+
+@pure
+@internal
+def _standard(script: Bytes[42]) -> bool:
+    # Bitcoin Core's Solver(): witness version 0 and 1 programs, P2PKH, P2SH.
+    size: uint256 = len(script)
+    if size == 34:
+        head: Bytes[2] = slice(script, 0, 2)
+        return head == x"0020" or head == x"5120"
+    if size == 22:
+        return slice(script, 0, 2) == x"0014"
+    if size == 25:
+        return slice(script, 0, 3) == x"76a914" and slice(script, 23, 2) == x"88ac"
+    if size == 23:
+        return slice(script, 0, 2) == x"a914" and slice(script, 22, 1) == x"87"
+    return False

@@ -1,0 +1,82 @@
+"""One vault as both chains show it to anyone who looks: what was paid, and what is there.
+
+Attestors and cosigners read it for themselves, so that none of them has to believe the operator
+about which spend was a payout, which coin is change, and which burn is still open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from btclib.tx import Tx
+
+from escrow.adapters.bitcoin.policy import read_transaction
+from escrow.core.errors import Rejected
+from escrow.core.payouts import Output, recognise
+from escrow.core.regions.token import Burn
+from escrow.core.units import Sats
+from escrow.ports import BitcoinView, OutPoint
+
+
+@dataclass(frozen=True, slots=True)
+class Reserves:
+    """What one look at a vault tells."""
+
+    unpaid: tuple[Burn, ...]
+    """Burns that no spend has paid, oldest first."""
+    payouts: frozenset[str]
+    """Spends that paid burns and nothing else."""
+    change: frozenset[OutPoint]
+    """What those gave back to the vault: the tokens for it exist already."""
+    sats: Sats
+    """Coins in the chain that nothing spends, and change that waits for a block. A deposit that
+    waits is not counted: it may never come."""
+
+
+def reserves(
+    script: bytes, *, burned: Sequence[Burn], bitcoin: BitcoinView, but: str = ""
+) -> Reserves:
+    """Follow every spend of every coin that ever paid the vault, in chain or mempool.
+
+    ``but`` is a transaction that is looked at as if it had not been sent.
+    """
+    owed = list(burned)
+    payouts: set[str] = set()
+    change: set[OutPoint] = set()
+    spenders = (bitcoin.spender(each) for each in bitcoin.history(script))
+    for txid in dict.fromkeys(spenders):
+        raw = bitcoin.transaction(txid) if txid is not None and txid != but else None
+        if txid is None or raw is None:
+            continue
+        tx = read_transaction(raw)
+        try:
+            payout = recognise(
+                [Output(o.script_pub_key.script.hex(), Sats(o.value)) for o in tx.vout],
+                txid=txid,
+                inputs=[],
+                spent=_taken(tx, bitcoin),
+                owed=owed,
+                vault_script=script.hex(),
+            )
+        except Rejected:
+            # A recovery, or a spend by two others that nobody asked about: pays no burn.
+            continue
+        done = {burn_id for burn_id, _ in payout.paid}
+        owed = [burn for burn in owed if burn.id not in done]
+        payouts.add(txid)
+        if payout.change:
+            change.add(OutPoint(txid, len(tx.vout) - 1))
+    here = [c for c in bitcoin.coins(script) if bitcoin.spender(c.outpoint) in (None, but)]
+    here += [c for c in bitcoin.pending(script) if c.outpoint in change]
+    return Reserves(
+        tuple(owed), frozenset(payouts), frozenset(change), Sats(sum(coin.sats for coin in here))
+    )
+
+
+def _taken(tx: Tx, bitcoin: BitcoinView) -> Sats:
+    values = 0
+    for each in tx.vin:
+        raw = bitcoin.transaction(each.prev_out.tx_id.hex())
+        values += read_transaction(raw).vout[each.prev_out.vout].value if raw is not None else 0
+    return Sats(values)

@@ -1,0 +1,180 @@
+"""The command line. Verbs import what they need when they run: ``--help`` loads neither chain.
+
+Exit status: 0 done, 1 a law was broken, 2 bad input or a refusal, with its code on stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from escrow.core.errors import EscrowError
+
+if TYPE_CHECKING:
+    from escrow.world import World
+
+app = typer.Typer(
+    help="Simulate loans backed by bitcoin on two real chains: Bitcoin Core's consensus code and "
+    "an EVM, in one process.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Seed = Annotated[int, typer.Option(help="Root of all keys and all chance.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]
+
+
+@app.command()
+def demo(
+    scene: Annotated[
+        str, typer.Argument(help="release, margin-call, liquidation or recovery.")
+    ] = "release",
+    seed: Seed = 1,
+    as_json: Json = False,
+) -> None:
+    """Play a scene: numbered steps, why each was decided, and what both chains then hold."""
+    from escrow.sim.scenes import play
+
+    with play(scene, seed=_seed(seed)) as world:
+        _show(world, scene, as_json=as_json)
+
+
+@app.command()
+def run(
+    scenario: Annotated[str, typer.Argument(help="A TOML file, or the name of a shipped one.")],
+    prices: Annotated[
+        Path | None, typer.Option(help="CSV of prices: unix,open,high,low,close or time,PriceUSD.")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="First moment of the prices, ISO 8601, UTC.")
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", help="Last moment of the prices, ISO 8601, UTC.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Instead of the scenario's.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Run a scenario along a path of prices, on both chains."""
+    from escrow.parse import parse_time
+    from escrow.sim.run import run as play
+    from escrow.sim.scenario import load_scenario, with_prices
+
+    plan = with_prices(
+        load_scenario(scenario),
+        file=prices,
+        start=None if start is None else parse_time(start),
+        end=None if end is None else parse_time(end, end_of_day=True),
+    )
+    with play(plan, seed=None if seed is None else _seed(seed)) as world:
+        if not as_json:
+            for each in plan.assumed:
+                print(f"ASSUMED  {each}")
+        _show(world, plan.name, as_json=as_json, assumed=plan.assumed)
+
+
+@app.command()
+def laws(as_json: Json = False) -> None:
+    """Every law: its words, who enforces it, and the test that shows it broken."""
+    from escrow.view.tables import law_rows
+
+    if as_json:
+        names = ("law", "words", "script", "contract", "engine", "test")
+        rows = [dict(zip(names, row, strict=True)) for row in law_rows()]
+        print(json.dumps({"laws": rows}, ensure_ascii=False, indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("law", "in words", "script", "contract", "engine", "test")
+    for row in law_rows():
+        table.add_row(*row)
+    Console().print(table)
+
+
+@app.command()
+def diagram() -> None:
+    """The loan's life as a Mermaid state diagram, drawn by walking the rules."""
+    from escrow.view.diagram import mermaid
+
+    print(mermaid())
+
+
+@app.command()
+def export(
+    scene: Annotated[str, typer.Argument(help="A scene, as for demo.")],
+    out: Annotated[Path, typer.Option(help="A new or empty folder.")],
+    seed: Seed = 1,
+) -> None:
+    """Play a scene and write its evidence: raw blocks, signed transactions, the log, hashes."""
+    from escrow.sim.scenes import play
+    from escrow.view.export import export as write
+
+    with play(scene, seed=_seed(seed)) as world:
+        manifest = write(world, out)
+    print(f"{out}: height {manifest['height']}, tip {manifest['tip_hash']}")
+    print(f"state {manifest['state_hash']}")
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Versions of what is installed, and whether both chains start here."""
+    from escrow.view.doctor import examine
+
+    found = examine()
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    for name, value in found.items():
+        print(f"{name:<24} {value}")
+
+
+def _seed(value: int) -> int:
+    """A seed within range. Raises ``BadInput("input/seed")``."""
+    from escrow.config import WorldConfig
+
+    return WorldConfig(seed=value).seed
+
+
+def _show(world: World, scene: str, *, as_json: bool, assumed: tuple[str, ...] = ()) -> None:
+    from escrow.view.trace import run_as_dict
+
+    if as_json:
+        from escrow.view.words import jsonable
+
+        found: dict[str, Any] = run_as_dict(world, scene=scene)
+        if assumed:
+            found["assumed"] = list(assumed)
+        print(json.dumps(jsonable(found), ensure_ascii=False, indent=2))
+    else:
+        from escrow.view.terminal import show
+
+        show(world, scene=scene)
+    if world.engine.broken:
+        raise typer.Exit(1)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Entry point: expected refusals become one line on stderr and exit status 2."""
+    _guarded(lambda: app(argv, prog_name="escrow"))
+
+
+def _guarded(command: Callable[[], object]) -> None:
+    try:
+        command()
+    except EscrowError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except BrokenPipeError:
+        # The reader went away, as ``| head`` does.
+        sys.stderr.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,493 @@
+"""The state machine: small rules that build one command each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from escrow.core.decide import Command
+from escrow.core.due import Effect, due
+from escrow.core.errors import CODES, Rejected
+from escrow.core.laws import Law, Step
+from escrow.core.phases import debt_now, loan_phase
+from escrow.core.regions.loan import Called
+from escrow.core.regions.system import active_seconds, stale_from
+from escrow.core.regions.token import free
+from escrow.core.regions.vault import Coin
+from escrow.core.roles import Role
+from escrow.core.rules import interest_due
+from escrow.core.state import Escrow
+from escrow.core.terms import MIN_DEPOSIT, Liquidation, Terms
+from escrow.core.units import (
+    BPS,
+    CENTS_SCALE,
+    COIN,
+    HOUR,
+    MAX_PRICE,
+    Cents,
+    PriceE8,
+    Sats,
+    Seconds,
+    muldiv_down,
+    muldiv_up,
+)
+from escrow.core.verbs.accept import Accept
+from escrow.core.verbs.burn import BurnTokens
+from escrow.core.verbs.cancel import Cancel
+from escrow.core.verbs.cure import Cure
+from escrow.core.verbs.draw import Draw
+from escrow.core.verbs.expire_call import ExpireCall
+from escrow.core.verbs.lapse import Lapse
+from escrow.core.verbs.liquidate import Liquidate
+from escrow.core.verbs.margin_call import MarginCall
+from escrow.core.verbs.mark import Mark
+from escrow.core.verbs.mint import Mint
+from escrow.core.verbs.offer import Offer
+from escrow.core.verbs.open import Open
+from escrow.core.verbs.payout import SawPayout, SawPayoutDepth
+from escrow.core.verbs.pledge import SawCoin, SawCoinGone
+from escrow.core.verbs.recover import NoteRecovery, SawRecovery
+from escrow.core.verbs.repay import Repay
+from escrow.core.verbs.retire import Retire
+from escrow.core.verbs.tick import Tick
+from escrow.core.verbs.top_up import TopUp
+from escrow.testing.draws import (
+    BY,
+    DEPTH,
+    NEAR,
+    PAR,
+    PICK,
+    SCRIPTS,
+    SEES,
+    START,
+    UNSOUND,
+    WAIT,
+    platform,
+    price_at,
+    some_terms,
+)
+from escrow.testing.play import dump, play
+from escrow.testing.respond import pay_burns, respond
+
+
+class EscrowMachine(RuleBasedStateMachine):
+    """Any order of any command by anyone, on a world that reorganises; every law, every event.
+
+    A refusal must leave the state as it was and carry a code of the catalogue. What ``due``
+    says is owed, a perfect world must be able to do (rules ``perform`` and ``settle``)::
+
+        from escrow.testing import EscrowMachine
+
+        class MyMachine(EscrowMachine):
+            def on_event(self, step):  # after every accepted event
+                self.note_in_my_ledger(step.event)
+
+            @invariant()
+            def my_ledger_agrees(self):
+                assert self.my_ledger.debt == debt_now(self.escrow, at=self.now)
+
+        TestMine = MyMachine.TestCase
+
+    Hooks: ``terms`` (which terms are offered), ``on_event``, ``excused`` (a law known to fail
+    at a step). ``history`` holds the commands so far; a failure carries them as JSON.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.escrow = Escrow(platform())
+        self.now = START
+        self.offered: Terms
+        self.history: list[Command] = []
+        self.transitions: Counter[tuple[str, str, str]] = Counter()
+        """(phase before, event, phase after) → how often it was accepted."""
+        self.refusals: Counter[str] = Counter()
+        """Code → how often it was given."""
+
+    def terms(self) -> st.SearchStrategy[Terms]:
+        """Hook: the terms that lenders offer. They must be sound on the clock of ``platform``."""
+        return some_terms()
+
+    def on_event(self, step: Step) -> None:
+        """Hook: called after every accepted event, when all laws were found to hold."""
+
+    def excused(self, step: Step, law: Law) -> bool:  # noqa: ARG002 - a hook
+        """Hook: is ``law`` known not to hold at ``step``? Say why where you answer yes."""
+        return False
+
+    def ask(self, command: Command, *, fact: bool = False) -> Rejected | None:
+        """Play one command. Answers the refusal, if the rules refused."""
+        self.history.append(command)
+        self.now = max(self.now, command.at)
+        before, mark = self.escrow, hash(self.escrow)
+        refusal = None
+        try:
+            self.escrow = play(
+                before, command, fact=fact, on_event=self._count, excused=self.excused
+            )
+        except Rejected as error:
+            refusal = error
+        except BaseException as error:
+            error.add_note(dump(self.history))
+            raise
+        if refusal is not None:
+            assert refusal.code in CODES, f"{refusal.code} is not in the catalogue"
+            assert self.escrow is before, "a refusal changed the state"
+            assert hash(before) == mark, "a refusal changed the state"
+            self.refusals[refusal.code] += 1
+        return refusal
+
+    def _count(self, step: Step) -> None:
+        phases = loan_phase(step.before), loan_phase(step.after)
+        self.transitions[phases[0], type(step.event).__name__, phases[1]] += 1
+        self.on_event(step)
+
+    def _later(self, wait: int) -> Seconds:
+        return Seconds(self.now + wait)
+
+    def _coin(self, pick: int) -> Coin | None:
+        coins = self.escrow.vault.coins
+        return coins[-1 - pick % len(coins)] if coins else None
+
+    @initialize(
+        data=st.data(), stage=st.sampled_from(("active", "called", "secured", "opened", "draft"))
+    )
+    def start(self, data: st.DataObject, stage: str) -> None:
+        """Terms are drawn; the deal is led to where the story starts."""
+        self.offered = data.draw(self.terms())
+        if stage == "draft":
+            return
+        at = self.now
+        self.ask(Offer(Role.LENDER, at, self.offered))
+        self.ask(Accept(Role.BORROWER, at))
+        self.ask(Open(Role.OPERATOR, at))
+        if stage == "opened":
+            return
+        self.ask(SawCoin(Role.WATCHER, at, "coin-0:0", Sats(COIN), 100, height=1))
+        self.ask(Mint(Role.ATTESTOR, at, "coin-0:0", Sats(COIN)))
+        self.ask(TopUp(Role.BORROWER, at, Sats(COIN)))
+        self.ask(Mark(Role.ORACLE, at, 1, PAR, at, 2))
+        if stage == "secured":
+            return
+        self.ask(Draw(Role.BORROWER, at, self._most_drawn()))
+        if stage == "called":
+            self.squeeze(level="call_ltv", near=0)
+
+    def _most_drawn(self) -> Cents:
+        """What the initial level still allows at the last price, within the principal."""
+        price = self.escrow.system.price
+        worth = self.escrow.token.held * (price.price if price else 0)
+        allowed = muldiv_down(worth, self.offered.initial_ltv, CENTS_SCALE * BPS)
+        debt = debt_now(self.escrow, at=self.now)
+        return Cents(min(allowed - debt, self.offered.principal - debt))
+
+    # Time and chains.
+
+    @rule(wait=WAIT, by=BY)
+    def tick(self, *, wait: int, by: Role | None) -> None:
+        self.ask(Tick(by or Role.WATCHER, self._later(wait)))
+
+    @rule(
+        moment=st.sampled_from(
+            ("stale", "deadline", "expires_at", "draw_by", "maturity", "default", "recover_at")
+        ),
+        near=NEAR,
+    )
+    def wait_until(self, *, moment: str, near: int) -> None:
+        """Go to just before, at, or just after a moment that some rule names."""
+        system, loan = self.escrow.system, self.escrow.loan
+        if moment == "stale":
+            then = int(stale_from(system))
+        elif moment == "deadline":
+            missing = (
+                loan.deadline - active_seconds(system, at=self.now)
+                if isinstance(loan, Called)
+                else 0
+            )
+            then = self.now + missing
+        elif moment == "default":
+            then = self.offered.maturity + self.offered.grace
+        else:
+            then = getattr(self.offered, moment)
+        self.ask(Tick(Role.WATCHER, Seconds(max(self.now, then + near))))
+
+    @rule(
+        wait=WAIT,
+        by=SEES,
+        sats=st.sampled_from((COIN, MIN_DEPOSIT, COIN // 3)),
+        near=NEAR,
+        depth=DEPTH,
+    )
+    def deposit(self, *, wait: int, by: Role | None, sats: int, near: int, depth: int) -> None:
+        outpoint = f"coin-{len(self.history)}:0"
+        at = self._later(wait)
+        seen = SawCoin(by or Role.WATCHER, at, outpoint, Sats(sats + near), depth, height=1)
+        self.ask(seen, fact=by is None)
+
+    @rule(wait=WAIT, pick=PICK, depth=DEPTH, height=st.integers(1, 2))
+    def bury(self, *, wait: int, pick: int, depth: int, height: int) -> None:
+        """A block on top of a coin, or a reorganisation under it."""
+        if coin := self._coin(pick):
+            at = self._later(wait)
+            self.ask(SawCoin(Role.WATCHER, at, coin.outpoint, coin.sats, depth, height), fact=True)
+
+    @rule(wait=WAIT, by=SEES, pick=PICK)
+    def lose(self, *, wait: int, by: Role | None, pick: int) -> None:
+        """A double spend below a coin."""
+        if coin := self._coin(pick):
+            gone = SawCoinGone(by or Role.WATCHER, self._later(wait), coin.outpoint, "theft")
+            self.ask(gone, fact=by is None)
+
+    @rule(
+        wait=WAIT,
+        by=SEES,
+        coins=st.integers(1, 7),
+        burns=st.integers(1, 3),
+        fee=st.integers(-1, 1),
+        most=st.booleans(),
+        near=st.sampled_from((0, 0, 0, 1, -1)),
+    )
+    def spend(
+        self, *, wait: int, by: Role | None, coins: int, burns: int, fee: int, most: bool, near: int
+    ) -> None:
+        """Some spend of some coins for some burns: right, or a lie in one place."""
+        escrow = self.escrow
+        inputs = [c for i, c in enumerate(reversed(escrow.vault.coins)) if coins >> i & 1]
+        ids = [b.id for i, b in enumerate(escrow.token.burns[::-1]) if burns >> i & 1]
+        sats = Sats(fee + self.offered.max_fee * most)
+        payout = pay_burns(
+            escrow, txid=f"spend-{len(self.history)}", coins=inputs, burns=ids, fee=sats
+        )
+        payout = replace(payout, change=Sats(payout.change + near))
+        self.ask(SawPayout(by or Role.WATCHER, self._later(wait), payout), fact=by is None)
+
+    @rule(wait=WAIT, by=SEES, pick=PICK, depth=DEPTH)
+    def bury_payout(self, *, wait: int, by: Role | None, pick: int, depth: int) -> None:
+        sent = self.escrow.vault.payouts
+        txid = sent[-1 - pick % len(sent)].txid if sent else "unheard-of"
+        seen = SawPayoutDepth(by or Role.WATCHER, self._later(wait), txid, depth)
+        self.ask(seen, fact=by is None)
+
+    @rule(wait=WAIT, by=SEES, pick=PICK)
+    def recover(self, *, wait: int, by: Role | None, pick: int) -> None:
+        if coin := self._coin(pick):
+            txid = f"recovery-{len(self.history)}"
+            seen = SawRecovery(by or Role.WATCHER, self._later(wait), txid, (coin.outpoint,))
+            self.ask(seen, fact=by is None)
+
+    # The oracle.
+
+    @rule(
+        wait=WAIT,
+        by=BY,
+        level=st.sampled_from(
+            ("par", "initial_ltv", "restore_ltv", "call_ltv", "liquidation_ltv", "crash", "absurd")
+        ),
+        near=NEAR,
+        lag=st.sampled_from((0, 0, 0, HOUR, HOUR + 1, -1)),
+        signers=st.sampled_from((2, 2, 3, 1)),
+        skip=st.sampled_from((0, 0, 0, 1)),
+    )
+    def mark(
+        self,
+        *,
+        wait: int,
+        by: Role | None,
+        level: str,
+        near: int,
+        lag: int,
+        signers: int,
+        skip: int,
+    ) -> None:
+        """A price at a boundary of the terms, or beside it; dated now, or badly."""
+        at = self._later(wait)
+        self._mark(at, level, near, by=by or Role.ORACLE, lag=lag, signers=signers, skip=skip)
+
+    def _mark(
+        self,
+        at: Seconds,
+        level: str,
+        near: int,
+        *,
+        by: Role = Role.ORACLE,
+        lag: int = 0,
+        signers: int = 2,
+        skip: int = 0,
+    ) -> None:
+        last = self.escrow.system.price
+        number = (last.round if last else 0) + 1 + skip
+        match level:
+            case "par":
+                price = PAR
+            case "crash":
+                price = PriceE8(max(1, muldiv_down(last.price if last else PAR, 1, 3)))
+            case "absurd":
+                price = MAX_PRICE
+            case _:
+                price = price_at(
+                    debt_now(self.escrow, at=at),
+                    sats=self.escrow.token.held,
+                    level=getattr(self.offered, level),
+                )
+        self.ask(Mark(by, at, number, PriceE8(price + near), Seconds(at - lag), signers))
+
+    @rule(level=st.sampled_from(("par", "call_ltv", "liquidation_ltv", "restore_ltv")))
+    def refresh(self, *, level: str) -> None:
+        """A good price, one second later."""
+        self._mark(self._later(1), level, 0)
+
+    @rule(level=st.sampled_from(("call_ltv", "liquidation_ltv")), near=NEAR)
+    def squeeze(self, *, level: str, near: int) -> None:
+        """The price falls to a level, and the loan is called."""
+        at = self._later(1)
+        self._mark(at, level, near)
+        self.ask(MarginCall(Role.OPERATOR, at))
+
+    @rule(level=st.sampled_from(("call_ltv", "restore_ltv", "par")), near=NEAR)
+    def outlast(self, *, level: str, near: int) -> None:
+        """Fresh prices, hour after hour, up to a cure time that is not too long."""
+        for _ in range(3):
+            loan = self.escrow.loan
+            if not isinstance(loan, Called):
+                return
+            left = loan.deadline - active_seconds(self.escrow.system, at=self.now) + near
+            self._mark(self._later(max(0, min(left, HOUR))), level, 0)
+
+    # The deal.
+
+    @rule(wait=WAIT, by=BY, unsound=st.sampled_from(UNSOUND))
+    def offer(self, *, wait: int, by: Role | None, unsound: dict[str, Any]) -> None:
+        terms = replace(self.offered, **unsound)
+        self.ask(Offer(by or Role.LENDER, self._later(wait), terms))
+
+    @rule(wait=WAIT, by=BY)
+    def accept(self, *, wait: int, by: Role | None) -> None:
+        self.ask(Accept(by or Role.BORROWER, self._later(wait)))
+
+    @rule(wait=WAIT, by=BY)
+    def open_on_evm(self, *, wait: int, by: Role | None) -> None:
+        self.ask(Open(by or Role.OPERATOR, self._later(wait)))
+
+    @rule(wait=WAIT, by=BY)
+    def cancel(self, *, wait: int, by: Role | None) -> None:
+        self.ask(Cancel(by or Role.BORROWER, self._later(wait)))
+
+    @rule(wait=WAIT, by=BY)
+    def lapse(self, *, wait: int, by: Role | None) -> None:
+        self.ask(Lapse(by or Role.WATCHER, self._later(wait)))
+
+    @rule(wait=WAIT, by=BY, pick=PICK, near=st.sampled_from((0, 0, 0, 1)))
+    def mint(self, *, wait: int, by: Role | None, pick: int, near: int) -> None:
+        if coin := self._coin(pick):
+            sats = Sats(coin.sats + near)
+            self.ask(Mint(by or Role.ATTESTOR, self._later(wait), coin.outpoint, sats))
+
+    @rule(wait=WAIT, by=BY, part=st.sampled_from((1, 2, 3)), near=NEAR)
+    def top_up(self, *, wait: int, by: Role | None, part: int, near: int) -> None:
+        sats = Sats(muldiv_down(free(self.escrow.token), 1, part) + near)
+        self.ask(TopUp(by or Role.BORROWER, self._later(wait), sats))
+
+    @rule(wait=WAIT, by=BY, part=st.sampled_from((1, 2, 3)), near=NEAR)
+    def draw(self, *, wait: int, by: Role | None, part: int, near: int) -> None:
+        amount = Cents(muldiv_down(max(0, self._most_drawn()), 1, part) + near)
+        self.ask(Draw(by or Role.BORROWER, self._later(wait), amount))
+
+    @rule(
+        wait=WAIT, by=BY, what=st.sampled_from(("all", "interest", "third", "nothing")), near=NEAR
+    )
+    def repay(self, *, wait: int, by: Role | None, what: str, near: int) -> None:
+        at = self._later(wait)
+        owed_now = debt_now(self.escrow, at=at)
+        debt = getattr(self.escrow.loan, "debt", None)
+        amount = {
+            "all": owed_now,
+            "interest": interest_due(debt) if debt else 0,
+            "third": muldiv_up(owed_now, 1, 3),
+            "nothing": 0,
+        }[what]
+        self.ask(Repay(by or Role.STRANGER, at, Cents(amount + near)))
+
+    @rule(wait=WAIT, by=BY)
+    def call(self, *, wait: int, by: Role | None) -> None:
+        self.ask(MarginCall(by or Role.OPERATOR, self._later(wait)))
+
+    @rule(wait=WAIT, by=BY)
+    def cure(self, *, wait: int, by: Role | None) -> None:
+        self.ask(Cure(by or Role.OPERATOR, self._later(wait)))
+
+    @rule(wait=WAIT, by=BY)
+    def expire(self, *, wait: int, by: Role | None) -> None:
+        self.ask(ExpireCall(by or Role.OPERATOR, self._later(wait)))
+
+    @rule(wait=WAIT, by=BY, kind=st.sampled_from((None, None, *Liquidation)))
+    def liquidate(self, *, wait: int, by: Role | None, kind: Liquidation | None) -> None:
+        right = self.offered.liquidation
+        entitled = Role.LENDER if right is Liquidation.TAKE_OVER else Role.LIQUIDATOR
+        asked = right if kind is None else kind
+        self.ask(Liquidate(by or entitled, self._later(wait), asked))
+
+    @rule(
+        wait=WAIT,
+        by=BY,
+        sats=st.sampled_from(("all", "least", "half")),
+        near=NEAR,
+        script=st.sampled_from(SCRIPTS),
+    )
+    def burn(self, *, wait: int, by: Role | None, sats: str, near: int, script: str) -> None:
+        able = free(self.escrow.token)
+        asked = {"all": able, "least": MIN_DEPOSIT, "half": muldiv_down(able, 1, 2)}[sats]
+        number = len(self.escrow.token.burns)
+        at = self._later(wait)
+        self.ask(BurnTokens(by or Role.BORROWER, at, number, Sats(asked + near), script))
+
+    @rule(wait=WAIT, by=BY, pick=PICK, near=st.sampled_from((0, 0, 0, -1)))
+    def retire(self, *, wait: int, by: Role | None, pick: int, near: int) -> None:
+        if coin := self._coin(pick):
+            sats = Sats(coin.sats + near)
+            self.ask(Retire(by or Role.ATTESTOR, self._later(wait), coin.outpoint, sats))
+
+    @rule(wait=WAIT, by=BY)
+    def note_recovery(self, *, wait: int, by: Role | None) -> None:
+        self.ask(NoteRecovery(by or Role.OPERATOR, self._later(wait)))
+
+    # The world answers, repeats itself, and is late.
+
+    @rule(pick=PICK, wait=st.sampled_from((0, 0, 60)))
+    def perform(self, *, pick: int, wait: int) -> None:
+        """One thing that is owed is done."""
+        self.ask(Tick(Role.WATCHER, self._later(wait)))
+        if effects := due(self.escrow):
+            self._do(effects[pick % len(effects)])
+
+    @rule()
+    def settle(self) -> None:
+        """Everything that is owed is done, until nothing is."""
+        self.ask(Tick(Role.WATCHER, self.now))
+        done: set[str] = set()
+        while effect := next((e for e in due(self.escrow) if e.id not in done), None):
+            done.add(effect.id)
+            self._do(effect)
+
+    def _do(self, effect: Effect) -> None:
+        for command in respond(self.escrow, effect, at=self.now):
+            refusal = self.ask(command)
+            # A loss that falls on tokens burned before it leaves fewer than the coin backed.
+            if refusal is not None and refusal.code != "retire/insufficient":
+                raise AssertionError(f"{effect} is due, but {refusal}")
+
+    @rule(pick=PICK)
+    def say_again(self, *, pick: int) -> None:
+        """A command is delivered a second time."""
+        if self.history:
+            command = self.history[-1 - pick % len(self.history)]
+            self.ask(replace(command, at=max(command.at, self.escrow.system.clock)))
+
+    @rule(pick=PICK, early=st.sampled_from((1, 60, HOUR)))
+    def say_late(self, *, pick: int, early: int) -> None:
+        """A command arrives that is dated before others that were taken in."""
+        if self.history:
+            command = self.history[-1 - pick % len(self.history)]
+            self.ask(replace(command, at=Seconds(self.now - early)))

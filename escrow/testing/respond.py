@@ -1,0 +1,111 @@
+"""A perfect world: what comes back once something that is owed was done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from escrow.core import due as owing
+from escrow.core.decide import Command, in_order
+from escrow.core.due import Effect
+from escrow.core.phases import terms_of
+from escrow.core.regions.vault import Coin, Payout
+from escrow.core.roles import Role
+from escrow.core.rules import fee_shares
+from escrow.core.state import Escrow
+from escrow.core.terms import MIN_DEPOSIT
+from escrow.core.units import Sats, Seconds
+from escrow.core.verbs.burn import BurnTokens
+from escrow.core.verbs.cancel import Cancel
+from escrow.core.verbs.cure import Cure
+from escrow.core.verbs.expire_call import ExpireCall
+from escrow.core.verbs.liquidate import Liquidate
+from escrow.core.verbs.margin_call import MarginCall
+from escrow.core.verbs.mint import Mint
+from escrow.core.verbs.open import Open
+from escrow.core.verbs.payout import SawPayout, SawPayoutDepth
+from escrow.core.verbs.pledge import SawCoin
+from escrow.core.verbs.recover import NoteRecovery, SawRecovery
+from escrow.core.verbs.retire import Retire
+
+DESTINATION: Final = "0014" + "11" * 20
+"""Where a borrower of a perfect world has its coins sent: a P2WPKH output."""
+FEE: Final = 1_000
+"""Sats that a perfect quorum pays the miner, if the terms allow as much."""
+LEAST_CHANGE: Final = 330
+"""Sats below which an output to a script hash is dust (Bitcoin Core, 3 sat/vB)."""
+BURIED: Final = 100
+"""Confirmations that no terms ask more of."""
+
+
+def pay_burns(
+    escrow: Escrow, *, txid: str, coins: Sequence[Coin], burns: Sequence[int], fee: Sats
+) -> Payout:
+    """A payout of ``burns`` out of ``coins``: fee shared as the rules say, the rest is change."""
+    known = {burn.id: burn.sats for burn in escrow.token.burns}
+    shares = fee_shares(fee, payees=len(burns)) if burns else ()
+    paid = tuple((i, Sats(known[i] - share)) for i, share in zip(burns, shares, strict=True))
+    change = sum(coin.sats for coin in coins) - sum(known[i] for i in burns)
+    return Payout(txid, tuple(coin.outpoint for coin in coins), paid, fee, Sats(change))
+
+
+def respond(escrow: Escrow, effect: Effect, *, at: Seconds) -> tuple[Command, ...]:
+    """What a perfect world says back once ``effect`` was performed; empty if it must wait."""
+    match effect:
+        case owing.OpenOnEvm():
+            return (Open(Role.OPERATOR, at),)
+        case owing.AttestDeposit(outpoint=outpoint, sats=sats):
+            return (Mint(Role.ATTESTOR, at, outpoint, sats),)
+        case owing.AttestLoss(outpoint=outpoint, sats=sats):
+            return (Retire(Role.ATTESTOR, at, outpoint, sats),)
+        case owing.AwaitReburial(outpoint=outpoint):
+            coin = next(c for c in escrow.vault.coins if c.outpoint == outpoint)
+            return (SawCoin(Role.WATCHER, at, outpoint, coin.sats, BURIED, height=at),)
+        case owing.CancelOnEvm():
+            return (Cancel(Role.OPERATOR, at),)
+        case owing.CallMargin():
+            return (MarginCall(Role.OPERATOR, at),)
+        case owing.CureCall():
+            return (Cure(Role.OPERATOR, at),)
+        case owing.ExpireCallOnEvm():
+            return (ExpireCall(Role.OPERATOR, at),)
+        case owing.RealiseCollateral(kind=kind):
+            return (Liquidate(owing.owed_by(effect), at, kind),)
+        case owing.ClaimCoins(sats=sats):
+            if sats < MIN_DEPOSIT:
+                return ()
+            return (BurnTokens(Role.BORROWER, at, len(escrow.token.burns), sats, DESTINATION),)
+        case owing.PayBurns():
+            return _payout(escrow, effect, at=at)
+        case owing.BuryPayout(txid=txid):
+            return (SawPayoutDepth(Role.WATCHER, at, txid, BURIED),)
+        case owing.RecoverCoins(coins=coins):
+            spent = tuple(coin.outpoint for coin in coins)
+            return (SawRecovery(Role.WATCHER, at, f"recovery-{at}-{len(spent)}", spent),)
+        case owing.NoteRecoveryOnEvm():
+            return (NoteRecovery(Role.OPERATOR, at),)
+        case _:
+            raise AssertionError(f"nobody answers {effect}")
+
+
+def _payout(escrow: Escrow, effect: owing.PayBurns, *, at: Seconds) -> tuple[Command, ...]:
+    """The first coins that cover the burns and leave no dust; the change is buried with it."""
+    asked = sum(burn.sats for burn in effect.burns)
+    fee = Sats(min(FEE, terms_of(escrow.loan).max_fee))
+    for n in range(1, len(effect.coins) + 1):
+        left = sum(coin.sats for coin in effect.coins[:n]) - asked
+        if left == 0 or left >= LEAST_CHANGE:
+            payout = pay_burns(
+                escrow,
+                txid=f"payout-{len(escrow.vault.payouts)}",
+                coins=effect.coins[:n],
+                burns=[burn.id for burn in effect.burns],
+                fee=fee,
+            )
+            seen: Command = SawPayout(Role.WATCHER, at, payout)
+            if not payout.change:
+                return (seen,)
+            outpoint = f"{payout.txid}:{len(payout.paid)}"
+            change = SawCoin(Role.WATCHER, at, outpoint, payout.change, BURIED, height=at)
+            return in_order((seen, change))
+    return ()

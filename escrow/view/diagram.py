@@ -1,0 +1,173 @@
+"""The state diagram, drawn by walking the rules: nobody has to keep it true."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from escrow.core.decide import Command, decide
+from escrow.core.errors import Rejected
+from escrow.core.phases import loan_phase, owed_burns
+from escrow.core.regions.loan import Called, Seized
+from escrow.core.regions.system import new_system
+from escrow.core.regions.token import free
+from escrow.core.regions.vault import Locked, Payout, Recovered
+from escrow.core.roles import Role
+from escrow.core.state import Escrow, fold
+from escrow.core.terms import Liquidation, Terms
+from escrow.core.units import COIN, DAY, HOUR, Bps, Cents, PriceE8, Sats, Seconds
+from escrow.core.verbs.accept import Accept
+from escrow.core.verbs.burn import BurnTokens
+from escrow.core.verbs.cancel import Cancel
+from escrow.core.verbs.cure import Cure
+from escrow.core.verbs.draw import Draw
+from escrow.core.verbs.expire_call import ExpireCall
+from escrow.core.verbs.lapse import Lapse
+from escrow.core.verbs.liquidate import Liquidate
+from escrow.core.verbs.margin_call import MarginCall
+from escrow.core.verbs.mark import Mark
+from escrow.core.verbs.mint import Mint
+from escrow.core.verbs.offer import Offer
+from escrow.core.verbs.open import Open
+from escrow.core.verbs.payout import SawPayout, SawPayoutDepth
+from escrow.core.verbs.pledge import SawCoin
+from escrow.core.verbs.recover import NoteRecovery, SawRecovery
+from escrow.core.verbs.repay import Repay
+from escrow.core.verbs.retire import Retire
+from escrow.core.verbs.top_up import TopUp
+
+_T0: Final = Seconds(1_000_000_000)
+_TERMS: Final = Terms(
+    borrower="0xb",
+    lender="0xl",
+    vault="0x00",
+    principal=Cents(5_000_000),
+    rate_bps=Bps(1_000),
+    initial_ltv=Bps(5_000),
+    restore_ltv=Bps(6_000),
+    call_ltv=Bps(7_000),
+    liquidation_ltv=Bps(8_500),
+    cure=DAY,
+    expires_at=Seconds(_T0 + DAY),
+    draw_by=Seconds(_T0 + 2 * DAY),
+    maturity=Seconds(_T0 + 30 * DAY),
+    grace=DAY,
+    recover_at=Seconds(_T0 + 60 * DAY),
+    confirmations=2,
+    liquidation=Liquidation.TAKE_OVER,
+    bonus_bps=Bps(500),
+    max_fee=Sats(1_000),
+    nonce=0,
+)
+_PRICES: Final = (110_000, 68_000, 40_000)
+_SCRIPT: Final = "0014" + "00" * 20
+_DEPTH: Final = 32
+"""Commands in a row that the walk follows; a life takes fewer."""
+
+_Move = Callable[[Escrow, Seconds], Command]
+
+
+def _moves(escrow: Escrow) -> Iterator[_Move]:
+    """A small alphabet: for every verb the ask that could work now, and prices of three kinds."""
+    b, lender, op, eye = Role.BORROWER, Role.LENDER, Role.OPERATOR, Role.WATCHER
+    yield lambda _, at: Offer(lender, at, _TERMS)
+    yield lambda _, at: Accept(b, at)
+    yield lambda _, at: Cancel(b, at)
+    yield lambda _, at: Open(op, at)
+    yield lambda _, at: SawCoin(eye, at, "aa:0", Sats(COIN), 0)
+    yield lambda _, at: SawCoin(eye, at, "aa:0", Sats(COIN), 2, 101)
+    yield lambda _, at: Mint(Role.ATTESTOR, at, "aa:0", Sats(COIN))
+    yield lambda e, at: TopUp(b, at, free(e.token))
+    yield lambda _, at: Draw(b, at, Cents(5_000_000))
+    yield lambda _, at: Repay(b, at, Cents(1_000_000))
+    yield lambda _, at: Repay(b, at, Cents(10**10))
+    yield lambda _, at: MarginCall(op, at)
+    yield lambda _, at: Cure(op, at)
+    yield lambda _, at: ExpireCall(op, at)
+    yield lambda _, at: Liquidate(lender, at, Liquidation.TAKE_OVER)
+    yield lambda e, at: BurnTokens(b, at, len(e.token.burns) + 1, free(e.token), _SCRIPT)
+    for burn in owed_burns(escrow)[:1]:
+        change = Sats(sum(c.sats for c in escrow.vault.coins) - burn.sats)
+        payout = Payout("bb", ("aa:0",), ((burn.id, Sats(burn.sats - 500)),), Sats(500), change)
+        yield lambda _, at, payout=payout: SawPayout(eye, at, payout)  # type: ignore[misc]
+    yield lambda _, at: SawPayoutDepth(eye, at, "bb", 2)
+    yield lambda _, at: Lapse(eye, Seconds(max(at, _TERMS.expires_at + 1)))
+    if any(isinstance(coin.status, Locked) for coin in escrow.vault.coins):
+        late = Seconds(_TERMS.recover_at)
+        yield lambda _, at: SawRecovery(eye, Seconds(max(at, late)), "cc", ("aa:0",))
+    if any(isinstance(coin.status, Recovered) for coin in escrow.vault.coins):
+        yield lambda _, at: Retire(Role.ATTESTOR, at, "aa:0", Sats(COIN))
+        yield lambda _, at: NoteRecovery(op, Seconds(max(at, _TERMS.recover_at)))
+
+
+def _priced(escrow: Escrow, coin: int, at: Seconds) -> Escrow:
+    """The same deal a while later, at another price."""
+    last = escrow.system.price
+    number = last.round + 1 if last else 1
+    price = PriceE8(coin * 10**8)
+    return fold(escrow, decide(escrow, Mark(Role.ORACLE, at, number, price, at, 9)))
+
+
+def edges() -> set[tuple[str, str, str]]:
+    """Every (phase, command, phase) that a walk over the rules finds."""
+    start = Escrow(new_system(origin=_T0, heartbeat=Seconds(2 * DAY), quorum=1))
+    found: set[tuple[str, str, str]] = set()
+    seen: set[tuple[object, ...]] = set()
+    frontier = [start]
+    for _ in range(_DEPTH):
+        reached: list[Escrow] = []
+        for escrow in frontier:
+            for after, command in _next(escrow):
+                edge = (loan_phase(escrow), type(command).__name__, loan_phase(after))
+                if edge[0] != edge[2]:
+                    found.add(edge)
+                if (key := _key(after)) not in seen:
+                    seen.add(key)
+                    reached.append(after)
+        frontier = reached
+    return found
+
+
+def _next(escrow: Escrow) -> Iterator[tuple[Escrow, Command]]:
+    now = escrow.system.clock
+    # The price recovers, falls to the call level or to the liquidation level; a called loan is
+    # also left alone for longer than its cure time.
+    waits = [1, DAY + HOUR] if isinstance(escrow.loan, Called) else [1]
+    worlds = [escrow] + [
+        _priced(escrow, coin, Seconds(now + wait)) for wait in waits for coin in _PRICES
+    ]
+    for world in worlds:
+        for move in _moves(world):
+            command = move(world, world.system.clock)
+            try:
+                events = decide(world, command)
+            except Rejected:
+                continue
+            if events:
+                yield fold(world, events), command
+
+
+def _key(escrow: Escrow) -> tuple[object, ...]:
+    """States that differ only in amounts and times lead to the same phases."""
+    price = escrow.system.price
+    return (
+        type(escrow.loan).__name__,
+        loan_phase(escrow),
+        isinstance(escrow.loan, Seized) and escrow.loan.split.bad_debt > 0,
+        tuple(type(coin.status).__name__ for coin in escrow.vault.coins),
+        tuple(payout.final for payout in escrow.vault.payouts),
+        bool(escrow.token.held),
+        bool(free(escrow.token)),
+        len(escrow.token.burns),
+        len(escrow.token.retired_outpoints),
+        price.price if price else 0,
+    )
+
+
+def mermaid() -> str:
+    """The loan's life as a Mermaid ``stateDiagram-v2``."""
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for source, command, target in sorted(edges()):
+        grouped.setdefault((source, target), []).append(command)
+    rows = [f"    {a} --> {b}: {' / '.join(c)}" for (a, b), c in sorted(grouped.items())]
+    return "\n".join(["stateDiagram-v2", "    [*] --> DRAFT", *rows])

@@ -1,0 +1,133 @@
+"""Evidence: a run as files that a stranger can feed into nodes of their own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from escrow.adapters.evm.chain import Receipt
+from escrow.core.errors import BadInput, Refused
+from escrow.view.words import jsonable
+from escrow.world import World
+
+_PARTS: Final = ("escrow-sim", "py-bitcoinkernel", "btclib-wallet", "py-evm", "eth-account")
+"""Distributions whose versions decide what the files say."""
+
+
+def export(world: World, folder: Path) -> dict[str, object]:
+    """Write the world's evidence into ``folder``, which must be new or empty; the manifest.
+
+    ``bitcoin_blocks.hex``: raw blocks from height 1, one a line. ``evm_genesis.json``: a geth
+    genesis. ``evm_txs.jsonl``: one object a transaction. ``log.jsonl``: the hash-chained log.
+    ``manifest.json``: what it all must come to. No key and no seed but the world's number.
+
+    Raises ``BadInput("export/exists")`` if the folder holds anything, ``Refused("export/write")``
+    if the disk refuses.
+    """
+    files = {
+        "bitcoin_blocks.hex": _lines(block.hex() for block in world.bitcoin.blocks()),
+        "evm_genesis.json": _json(_genesis(world)),
+        "evm_txs.jsonl": _lines(json.dumps(row, sort_keys=True) for row in _transactions(world)),
+        "log.jsonl": _lines(world.log_lines()),
+    }
+    manifest: dict[str, object] = {
+        "seed": world.config.seed,
+        "versions": {name: version(name) for name in _PARTS},
+        "terms_hash": world.loans[-1].id if world.loans else None,
+        "loans": [deal.id for deal in world.loans],
+        "tip_hash": world.bitcoin.tip_hash,
+        "height": world.bitcoin.height,
+        "block_time_offset": world.block_time_offset,
+        "evm_head_hash": "0x" + world.evm.chain.head_hash.hex(),
+        "evm_block": world.evm.chain.block_number,
+        "system": {
+            "origin": world.config.start,
+            "heartbeat": world.config.heartbeat,
+            "quorum": world.config.oracle_quorum,
+        },
+        "chain_id": world.evm.chain.chain_id,
+        "contracts": _contracts(world),
+        "vaults": {deal.id: deal.vault.descriptor for deal in world.loans},
+        "state_hash": world.state_hash,
+        "files": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()},
+    }
+    files["manifest.json"] = _json(manifest)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise BadInput("export/exists", folder=folder.name)
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise Refused("export/write", reason=type(error).__name__) from error
+    return manifest
+
+
+def _lines(rows: Iterator[str]) -> str:
+    return "".join(f"{row}\n" for row in rows)
+
+
+def _json(value: dict[str, object]) -> str:
+    return json.dumps(jsonable(value), indent=2, sort_keys=True) + "\n"
+
+
+def _contracts(world: World) -> dict[str, object]:
+    parts = world.evm.contracts
+    return {
+        part.name: "0x" + part.address.hex()
+        for part in (parts.cash, parts.prices, parts.pledge, parts.book)
+    }
+
+
+def _genesis(world: World) -> dict[str, object]:
+    """A genesis that geth and anvil (``--init``) read: Prague rules from the first block."""
+    chain = world.evm.chain
+    first = chain.block(0)
+    assert first is not None
+    forks = (
+        "homestead", "eip150", "eip155", "eip158", "byzantium", "constantinople",
+        "petersburg", "istanbul", "berlin", "london",
+    )  # fmt: skip
+    times = ("shanghaiTime", "cancunTime", "pragueTime")
+    return {
+        "config": {
+            "chainId": chain.chain_id,
+            **{f"{name}Block": 0 for name in forks},
+            **dict.fromkeys(times, 0),
+            "terminalTotalDifficulty": 0,
+        },
+        "timestamp": hex(first.timestamp),
+        "gasLimit": hex(300_000_000),
+        "baseFeePerGas": hex(first.base_fee),
+        "difficulty": "0x0",
+        "extraData": "0x",
+        "alloc": {
+            party.address: {"balance": hex(chain.balance(party.address_bytes, block=0))}
+            for party in world.parties.values()
+        },
+    }
+
+
+def _transactions(world: World) -> Iterator[dict[str, object]]:
+    for each in world.evm.chain.transactions():
+        receipt: Receipt = each.receipt
+        yield {
+            "raw": "0x" + each.raw.hex(),
+            "hash": "0x" + receipt.tx_hash.hex(),
+            "block": receipt.block_number,
+            "timestamp": receipt.timestamp,
+            "status": receipt.status,
+            "gasUsed": receipt.gas_used,
+            "logs": [
+                {
+                    "address": "0x" + log.address.hex(),
+                    "topics": ["0x" + topic.hex() for topic in log.topics],
+                    "data": "0x" + log.data.hex(),
+                }
+                for log in receipt.logs
+            ],
+        }

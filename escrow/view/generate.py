@@ -1,0 +1,60 @@
+"""Everything in the tree that is generated: written, or with ``--check`` compared.
+
+    python -m escrow.view.generate [--check]
+
+README's law table and diagram, and the transcripts of the scenes in ``tests/scenes``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from escrow.sim.scenes import SCENES, play
+from escrow.view.diagram import mermaid
+from escrow.view.tables import law_table
+from escrow.view.text import transcript
+
+ROOT: Final = Path(__file__).parents[2]
+"""The checkout. Only developers run this."""
+
+
+def generated() -> Iterator[tuple[Path, str]]:
+    """Each generated file and what it must say."""
+    readme = ROOT / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    text = _between(text, "laws", law_table())
+    text = _between(text, "diagram", f"```mermaid\n{mermaid()}\n```")
+    yield readme, text
+    for name in SCENES:
+        with play(name, seed=1) as world:
+            yield ROOT / "tests" / "scenes" / f"{name}.txt", transcript(world, scene=name)
+
+
+def _between(text: str, name: str, body: str) -> str:
+    start, end = f"<!-- {name} -->\n", f"\n<!-- /{name} -->"
+    head, _, rest = text.partition(start)
+    _, found, tail = rest.partition(end)
+    if not found:
+        raise SystemExit(f"README.md lacks the markers of {name}")
+    return head + start + body + end + tail
+
+
+def main(*, check: bool) -> int:
+    """Write, or compare and say what is stale. The exit status."""
+    stale = []
+    for path, text in generated():
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale.append(path.relative_to(ROOT))
+        if not check:
+            path.write_text(text, encoding="utf-8", newline="\n")
+    for each in stale:
+        print(f"{'stale' if check else 'written'}: {each}")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(check="--check" in sys.argv[1:]))

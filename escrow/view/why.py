@@ -1,0 +1,129 @@
+"""Why an event happened: one sentence each, with the numbers that were compared."""
+
+from __future__ import annotations
+
+from escrow.core.laws import Step
+from escrow.core.phases import debt_now, terms_of
+from escrow.core.regions import loan as ln
+from escrow.core.regions import token as tk
+from escrow.core.regions import vault as vt
+from escrow.core.regions.system import ClockTicked, OracleStale, PriceMarked, active_seconds
+from escrow.core.rules import ltv_up
+from escrow.core.state import Escrow, Incident
+from escrow.core.terms import Liquidation
+from escrow.core.units import Seconds
+from escrow.view.words import coins, moment, money, percent, price, short, span
+
+
+def _ltv(escrow: Escrow, *, at: Seconds) -> str:
+    last = escrow.system.price
+    if last is None:
+        return "no price"
+    debt = debt_now(escrow, at=at)
+    return percent(ltv_up(debt, sats=escrow.token.held, price=last.price))
+
+
+def why(step: Step) -> str:
+    """The rule and its numbers, in one sentence; empty where the event says it all."""
+    event, before, after = step.event, step.before, step.after
+    at = event.at
+    match event:
+        case ClockTicked() | vt.CoinMined() | tk.TokensFreed():
+            return ""
+        case OracleStale():
+            return f"no price since {moment(event.since)}: cure clocks stand still"
+        case PriceMarked(price=new):
+            return f"round {new.round}: 1 BTC costs {price(new.price)}, signed by the quorum"
+        case ln.OfferMade(terms=t):
+            kind = "lender takes over" if t.liquidation is Liquidation.TAKE_OVER else "sale"
+            return (
+                f"up to {money(t.principal)} at {percent(t.rate_bps)} a year; levels "
+                f"{percent(t.initial_ltv)} / {percent(t.call_ltv)} / "
+                f"{percent(t.liquidation_ltv)}, cure {span(t.cure)}; on liquidation: {kind}"
+            )
+        case ln.OfferAccepted():
+            return f"within time: the offer stands until {moment(terms_of(after.loan).expires_at)}"
+        case ln.OfferEnded(expired=expired):
+            return "the offer expired" if expired else "a party stepped back before opening"
+        case ln.LoanOpened():
+            return "EscrowBook found both parties' signatures over the terms"
+        case ln.LoanCancelled():
+            return "nothing was drawn"
+        case ln.Drawn(amount=amount):
+            level = percent(terms_of(after.loan).initial_ltv)
+            return f"{money(amount)} drawn: loan-to-value {_ltv(after, at=at)}, at most {level}"
+        case ln.Repayment(interest=interest, principal=principal):
+            left = money(debt_now(after, at=at))
+            return f"{money(interest)} interest, {money(principal)} principal; {left} left"
+        case ln.MarginCalled():
+            t = terms_of(before.loan)
+            return (
+                f"loan-to-value {_ltv(before, at=at)} ≥ call level {percent(t.call_ltv)}: "
+                f"restore {percent(t.restore_ltv)} within {span(t.cure)} of active time"
+            )
+        case ln.CallCured():
+            level = percent(terms_of(before.loan).restore_ltv)
+            return f"loan-to-value {_ltv(before, at=at)} ≤ restore level {level}"
+        case ln.CallExpired():
+            late = active_seconds(before.system, at=at) - getattr(before.loan, "deadline", 0)
+            level = percent(terms_of(before.loan).call_ltv)
+            return f"{span(late)} past the deadline; loan-to-value {_ltv(before, at=at)} ≥ {level}"
+        case ln.Liquidated():
+            return _liquidated(event, before)
+        case ln.LoanRecovered():
+            return f"tokens retired; {money(debt_now(before, at=at))} stays owed, unsecured"
+        case ln.LoanEnded(outcome=outcome):
+            return f"no claim, no coin and no payout is open: {outcome.value}"
+        case vt.CoinSeen(outpoint=outpoint, sats=sats):
+            return f"{coins(sats)} to the vault in the mempool ({short(outpoint)})"
+        case vt.CoinLocked(height=height):
+            depth = terms_of(before.loan).confirmations
+            return f"{depth} confirmations on the block at height {height}"
+        case vt.CoinReorged(outpoint=outpoint):
+            return f"a reorganisation dug out {short(outpoint)}"
+        case vt.CoinLost(outpoint=outpoint, by=by):
+            return f"{short(outpoint)} is gone" + (f", spent by {short(by)}" if by else "")
+        case vt.PayoutSent(payout=payout):
+            total = sum(sats for _, sats in payout.paid)
+            return (
+                f"2 of 3 signed: {coins(total)} to {len(payout.paid)} burned "
+                f"destination(s), fee {payout.fee} sats"
+                + (f", {coins(payout.change)} stays in the vault" if payout.change else "")
+            )
+        case vt.PayoutFinal():
+            return f"{terms_of(before.loan).confirmations} confirmations on the payout"
+        case vt.PayoutReorged():
+            return "a reorganisation dug out the payout; it is sent again"
+        case vt.CoinsRecovered(outpoints=outpoints):
+            t = terms_of(before.loan)
+            return (
+                f"the timelock opened on {moment(t.recover_at)}: the borrower alone took "
+                f"{len(outpoints)} coin(s)"
+            )
+        case tk.Minted(sats=sats):
+            return f"attestors signed for the final coin: {coins(sats)} in tokens"
+        case tk.TokensHeld(sats=sats):
+            return f"{coins(sats)} in tokens pledged to the loan"
+        case tk.Burned(burn=burn):
+            return f"{coins(burn.sats)} in tokens burned for script {short(burn.script)}"
+        case tk.Retired(sats=sats):
+            return f"attestors signed for the loss: {coins(sats)} in tokens destroyed"
+        case Incident(code=code):
+            return f"noted, not refused: {code}"
+
+
+def _liquidated(event: ln.Liquidated, before: Escrow) -> str:
+    reasons = {
+        ln.Reason.CALL_EXPIRED: "the margin call expired",
+        ln.Reason.LEVEL: (
+            f"loan-to-value {_ltv(before, at=event.at)} ≥ liquidation level "
+            f"{percent(terms_of(before.loan).liquidation_ltv)}"
+        ),
+        ln.Reason.DEFAULT: "unpaid after maturity and grace",
+    }
+    split = event.split
+    loss = f"; bad debt {money(split.bad_debt)}" if split.bad_debt else ""
+    return (
+        f"{reasons[event.reason]}; owed {money(event.debt)} at {price(event.price)}: "
+        f"{coins(split.seized)} seized, {coins(split.surplus)} back to the borrower{loss}"
+    )
