@@ -104,7 +104,11 @@ class World:
     @property
     def state_hash(self) -> str:
         """SHA-256 over all that the log folds to. Replaying the log gives it again."""
-        return state_hash(self.engine.system, dict(self.engine.deals))
+        deals = {
+            loan: (deal.loan, deal.vault, deal.token, deal.incidents)
+            for loan, deal in self.engine.deals.items()
+        }
+        return state_hash(self.engine.system, deals)
 
     @property
     def block_time_offset(self) -> int:

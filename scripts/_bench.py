@@ -1,0 +1,327 @@
+"""What ``scripts/bench`` runs. Times are the best of several runs: other programs only add."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from unittest.mock import patch
+
+from escrow import Deal, World, WorldConfig
+from escrow.config import CHAIN_ID
+from escrow.core.units import DAY, Seconds
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measure."""
+
+    name: str
+    value: float
+    unit: str
+    least: float | None = None
+    """What is asked for: at least this,"""
+    most: float | None = None
+    """or less than this."""
+
+    def verdict(self) -> str:
+        if self.least is not None:
+            return f"at least {self.least:,.0f}: {'yes' if self.value >= self.least else 'NO'}"
+        if self.most is not None:
+            return f"under {self.most:,.4g}: {'yes' if self.value < self.most else 'NO'}"
+        return ""
+
+
+Rows = Iterator[Row]
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def best(work: Callable[[], object], *, runs: int = 5) -> float:
+    return min(seconds(work) for _ in range(runs))
+
+
+# --- start: the command line is there at once ---
+
+
+def start(_: argparse.Namespace) -> Rows:
+    python = sys.executable
+    command = str(Path(python).with_name("escrow"))
+    bare, full = [], []
+    for _ in range(15):
+        bare.append(seconds(lambda: subprocess.run([python, "-c", "pass"], check=True)))
+        full.append(
+            seconds(lambda: subprocess.run([command, "--help"], check=True, capture_output=True))
+        )
+    yield Row("python -c pass", min(bare) * 1e3, "ms")
+    yield Row("escrow --help", min(full) * 1e3, "ms")
+    yield Row("escrow --help / python -c pass", min(full) / min(bare), "x", most=5)
+    probe = (
+        "import sys; from escrow.cli import app; app(['--help'], standalone_mode=False);"
+        "print(sum(name in sys.modules for name in ('web3', 'pbk')))"
+    )
+    done = subprocess.run([python, "-c", probe], check=True, capture_output=True, text=True)
+    yield Row("of web3 and pbk, loaded by --help", int(done.stdout.split()[-1]), "", most=1)
+
+
+# --- core: the rules alone ---
+
+
+def core(_: argparse.Namespace) -> Rows:
+    from hypothesis import HealthCheck, Phase, settings
+    from hypothesis.stateful import invariant, run_state_machine_as_test
+
+    from escrow import engine
+    from escrow.core.decide import decide, witness
+    from escrow.core.state import evolve
+    from escrow.sim.scenes import play
+    from escrow.testing import EscrowMachine
+
+    asked = []
+
+    def record(rule):
+        def recorded(escrow, command):
+            events = rule(escrow, command)
+            if events:
+                asked.append((rule, escrow, command))
+            return events
+
+        return recorded
+
+    with patch.object(engine, "decide", record(decide)):
+        with patch.object(engine, "witness", record(witness)):
+            play("liquidation", seed=1).close()
+
+    def again() -> None:
+        for rule, escrow, command in asked:
+            state = escrow
+            for event in rule(escrow, command):
+                state = evolve(state, event)
+
+    rate = len(asked) / best(again, runs=200)
+    yield Row("decide+evolve, commands of a liquidation", rate, "/s", least=50_000)
+
+    class Counted(EscrowMachine):
+        steps = 0
+
+        def excused(self, step, law):
+            return True  # Speed is measured here; tests/machine judges.
+
+        @invariant()
+        def count(self):
+            Counted.steps += 1
+
+    quick = settings(
+        max_examples=100,
+        stateful_step_count=50,
+        database=None,
+        deadline=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(Counted, settings=replace_examples(quick, 5))
+    Counted.steps = 0
+    took = seconds(lambda: run_state_machine_as_test(Counted, settings=quick))
+    yield Row("Hypothesis machine, every law at every event", Counted.steps / took, "/s", 1_000)
+
+
+def replace_examples(chosen, examples: int):
+    from hypothesis import settings
+
+    return settings(chosen, max_examples=examples)
+
+
+# --- loan: both chains against the EVM transactions alone ---
+
+
+def life(world: World) -> Deal:
+    """Open to release: offered, accepted, pledged, minted, drawn, repaid, burned, paid out."""
+    loan = world.open(btc="1.5", principal="50000.00", price="80000")
+    world.repay(loan)
+    return world.release(loan)
+
+
+def loan(_: argparse.Namespace) -> Rows:
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import eth_tester  # noqa: F401 - its import warns on some versions of Python
+
+    # eth-tester never dates a block before the machine's clock, so the world is set after it.
+    later = Seconds(int(time.time()) + 30 * DAY)
+    ours, raw, filled = [], [], []
+    for seed in range(1, 8):
+        world = World(config=WorldConfig(seed=seed, start=later))
+        done = len(world.evm.chain.transactions())
+        ours.append(seconds(lambda w=world: life(w)))
+        assert world.loans[0].phase == "RELEASED"
+        assert not world.engine.broken
+        raw.append(replay(world, after=done, signed=True))
+        filled.append(replay(world, after=done, signed=False))
+        count = len(world.evm.chain.transactions()) - done
+        world.close()
+    yield Row("whole loan, both chains, laws checked", min(ours) * 1e3, "ms")
+    yield Row(f"its {count} EVM transactions, eth-tester, explicit gas", min(filled) * 1e3, "ms")
+    yield Row("same, signed before the clock starts", min(raw) * 1e3, "ms")
+    yield Row("whole loan / EVM transactions alone", min(ours) / min(filled), "x", most=1)
+    yield Row("whole loan / same, signed before", min(ours) / min(raw), "x")
+    yield from parts()
+
+
+def replay(world: World, *, after: int, signed: bool) -> float:
+    """Seconds that web3 on eth-tester takes for a world's transactions after the first ``after``.
+
+    Same contracts at the same addresses, same accounts, times and data, so each must succeed and
+    use the same gas. Either the very bytes are sent, or web3 is given sender, data and gas.
+    """
+    from eth_tester import EthereumTester, PyEVMBackend
+    from eth_tester.backends.pyevm.main import get_default_genesis_params
+    from web3 import EthereumTesterProvider, Web3
+
+    chain = world.evm.chain
+    genesis = get_default_genesis_params(
+        {"gas_limit": 200_000_000, "timestamp": chain.block(0).timestamp}
+    )
+    accounts = {
+        party.address_bytes: {"balance": 10**24, "nonce": 0, "code": b"", "storage": {}}
+        for party in world.parties.values()
+    }
+    backend = PyEVMBackend(genesis_parameters=genesis, genesis_state=accounts)
+    backend.chain.chain_id = CHAIN_ID
+    tester = EthereumTester(backend)
+    for party in world.parties.values():
+        tester.add_account("0x" + party.account.key.hex().removeprefix("0x"))
+    w3 = Web3(EthereumTesterProvider(tester))
+    total = 0.0
+    for number, (transaction, receipt) in enumerate(
+        (each.transaction, each.receipt) for each in chain.transactions()
+    ):
+        if backend.chain.header.timestamp < receipt.timestamp:
+            tester.time_travel(receipt.timestamp)
+        fields = {
+            "from": Web3.to_checksum_address(transaction.sender),
+            "data": transaction.data,
+            "gas": transaction.gas,
+        }
+        if transaction.to:
+            fields["to"] = Web3.to_checksum_address(transaction.to)
+        begin = time.perf_counter()
+        if signed:
+            name = w3.eth.send_raw_transaction(transaction.raw)
+        else:
+            name = w3.eth.send_transaction(fields)
+        answer = w3.eth.wait_for_transaction_receipt(name)
+        if number >= after:
+            total += time.perf_counter() - begin
+        assert answer["status"] == 1, "eth-tester refuses what our chain took"
+        assert answer["gasUsed"] == receipt.gas_used, "eth-tester counts other gas"
+    return total
+
+
+def parts() -> Rows:
+    """What the single steps cost, on a world that is up."""
+    from escrow.adapters.bitcoin import psbt
+    from escrow.adapters.evm import typed
+
+    with World(seed=1) as world:
+        deal = life(world)
+        lender, cash = world.party("lender"), world.evm.contracts.cash
+        book, pay = world.party("borrower").address_bytes, 50
+
+        def transfers() -> None:
+            for _ in range(pay):
+                cash.send(lender.account, "transfer", book, 1)
+
+        def blocks() -> None:
+            for _ in range(pay):
+                world.clock.move_to(Seconds(world.clock.now + 1))
+                cash.send(lender.account, "transfer", book, 1)
+                world.evm.chain.seal()
+
+        yield Row("EVM transaction, signed by its owner", best(transfers) / pay * 1e3, "ms")
+        yield Row("EVM transaction in a block of its own", best(blocks) / pay * 1e3, "ms")
+        node = world.bitcoin
+
+        def mine() -> None:
+            for _ in range(pay):
+                node.mine(time=node.tip_time + 600)
+
+        yield Row("Bitcoin block, by the kernel", best(mine) / pay * 1e3, "ms")
+        vault, raw = deal.vault, None
+        for outpoint in node.history(vault.script_pubkey):
+            raw = node.transaction(outpoint.txid)
+        draft = psbt.update(
+            psbt.create([outpoint], outputs=[(lender.script, 10**6)]), owner=vault, prev_txs=[raw]
+        )
+        signing = best(lambda: psbt.sign(draft, keys=lender.keys), runs=30)
+        yield Row("PSBT signature, one input of the vault", signing * 1e3, "ms")
+        price = {"round": 1, "price": 10**12, "at": world.now}
+        domain = world.evm.contracts.prices.domain
+        attest = best(
+            lambda: typed.sign_price(lender.account, price=price, domain=domain), runs=30
+        )
+        yield Row("EIP-712 signature", attest * 1e3, "ms")
+
+
+# --- worlds: many in one process ---
+
+
+def worlds(options: argparse.Namespace) -> Rows:
+    total = options.worlds
+    marks, files, began = [], [], time.perf_counter()
+    every = max(1, total // 10)
+    for number in range(1, total + 1):
+        World(seed=number).close()
+        if number % every == 0:
+            gc.collect()
+            marks.append(resident())
+            files.append(len(os.listdir("/proc/self/fd")))
+            yield Row(f"memory after {number} worlds", marks[-1] / 2**20, "MB")
+    yield Row("one fresh world", (time.perf_counter() - began) / total * 1e3, "ms")
+    yield Row("memory, last / first of these", marks[-1] / marks[0], "x", most=1.05)
+    yield Row("open files, last - first of these", files[-1] - files[0], "", most=1)
+
+
+def resident() -> int:
+    """Bytes of this process in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+SECTIONS = {"start": start, "core": core, "loan": loan, "worlds": worlds}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument("section", nargs="*", choices=[[], *SECTIONS], default=[])
+    parser.add_argument("--worlds", type=int, default=1_000, help="fresh worlds (default 1000)")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    options = parser.parse_args()
+    found: dict[str, list[Row]] = {}
+    for name in options.section or SECTIONS:
+        found[name] = []
+        if not options.json:
+            print(f"\n{name}")
+        for row in SECTIONS[name](options):
+            found[name].append(row)
+            if not options.json:
+                amount = f"{row.value:,.0f}" if row.value >= 1_000 else f"{row.value:,.2f}"
+                print(f"  {row.name:<52} {amount:>10} {row.unit:<3} {row.verdict()}", flush=True)
+    if options.json:
+        print(json.dumps({name: [asdict(row) for row in rows] for name, rows in found.items()}))
+
+
+if __name__ == "__main__":
+    main()
