@@ -32,8 +32,9 @@ PLATFORM: Final = ""
 AUTOMATIC: Final = frozenset({Role.OPERATOR, Role.ATTESTOR, Role.CUSTODIAN})
 """Whose duties the engine performs. A party's own acts need its own decision."""
 _REPEATS: Final = 4
-"""Times that one effect is done in one go, before the engine says that it does not settle. How many
-effects there are is no limit: anyone can send a hundred coins to a vault in one block."""
+"""Times in one go that one effect is done, or that nothing is and the chains still look new, before
+the engine says that it does not settle. How many effects there are is no limit: anyone can send a
+hundred coins to a vault in one block."""
 
 
 class Engine:
@@ -86,13 +87,16 @@ class Engine:
     def settle(self) -> None:
         """Look at both chains and do what is due, again and again, until both are at rest."""
         done: Counter[tuple[str, str]] = Counter()
-        while True:
+        idle = 0
+        while idle <= _REPEATS:
             looked = self.look()
             performed = self._perform()
             if not performed and not looked:
                 return
             done.update(performed)
+            idle = 0 if performed else idle + 1
             assert not done or max(done.values()) <= _REPEATS, f"done, and stays due: {performed}"
+        raise AssertionError("the engine does not settle: every look shows something new")
 
     def look(self) -> bool:
         """Take in what the chains say. Facts are never refused. Was there anything?"""

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -23,15 +24,14 @@ from typing import TYPE_CHECKING, Final, Self
 from escrow.actors.party import Party
 from escrow.adapters.bitcoin import psbt as bip174
 from escrow.adapters.bitcoin.vault import Vault, dust, parse_address, recovery_vsize
-from escrow.adapters.bitcoin.wallet import Wallet
 from escrow.adapters.evm.typed import Sig
 from escrow.adapters.store.codec import state_hash
 from escrow.adapters.store.world_file import WorldData, read_world, write_world
 from escrow.config import LoanDefaults, WorldConfig, block_time_offset
 from escrow.core.errors import BadInput, Rejected
 from escrow.core.laws import Step
-from escrow.core.phases import terms_of
-from escrow.core.regions.loan import Ended, Opened
+from escrow.core.phases import takes_collateral, terms_of
+from escrow.core.regions.loan import Accepted, Opened
 from escrow.core.regions.token import free
 from escrow.core.roles import Role
 from escrow.core.state import Escrow
@@ -137,7 +137,7 @@ class World:
 
     def _repr_html_(self) -> str:
         loans = "".join(deal._repr_html_() for deal in self.loans)
-        return f"<div><p>{self!r}</p>{loans}</div>".replace("<World", "World").replace("&gt;", "")
+        return f"<div><p>{escape(repr(self))}</p>{loans}</div>"
 
     def state_of(self, loan: str) -> Escrow:
         """All four regions of a loan."""
@@ -246,24 +246,32 @@ class World:
 
     # --- coins and money ---
 
-    def pledge(
-        self, loan: Deal | None = None, *, btc: str | int, to: str | None = None, wait: bool = True
-    ) -> Deal:
+    def pay(self, by: str, *, btc: str | int, to: str) -> str:
+        """A party pays coins from its own wallet to any regtest address; the txid.
+
+        Raises ``BadInput``: ``input/amount``, ``bitcoin/address``; ``Refused("bitcoin/funds")``.
+        """
+        sats, script = parse_btc(btc), parse_address(to)
+        with self._act(by, "pay", PLATFORM, sats=sats, to=to):
+            return self._send(by, script, sats)
+
+    def pledge(self, loan: Deal | None = None, *, btc: str | int, wait: bool = True) -> Deal:
         """The borrower pays coins to the vault and, unless ``wait`` is false, sees them through:
         confirmed, attested, minted, and the tokens pledged to the loan.
 
-        ``to`` is an address to pay instead of the vault's own. Raises ``BadInput``:
-        ``input/amount``, ``bitcoin/address``; ``Refused``: ``bitcoin/funds``; ``Rejected``.
+        Pledging twice is more collateral. Raises ``BadInput("input/amount")``; ``Rejected``:
+        ``mint/amount`` below the smallest deposit, ``pledge/late`` if the loan takes no more;
+        ``Refused("bitcoin/funds")``.
         """
         deal = self._deal(loan)
         sats = parse_btc(btc)
-        if not isinstance(deal.state.loan, Ended) and sats < MIN_DEPOSIT:
-            raise BadInput("mint/amount", sats=sats, least=MIN_DEPOSIT)
-        script = deal.vault.script_pubkey if to is None else parse_address(to)
+        if sats < MIN_DEPOSIT:
+            raise Rejected("mint/amount", sats=sats, least=MIN_DEPOSIT)
+        if not (isinstance(deal.state.loan, Accepted) or takes_collateral(deal.state.loan)):
+            raise Rejected("pledge/late", loan=deal.phase)
         with self._act("borrower", "pledge", deal.id, sats=sats):
-            raw = self._wallet("borrower").pay([(script, sats)], feerate=_FEERATE)
-            self.bitcoin.broadcast(raw)
-        if wait and to is None:
+            self._send("borrower", deal.vault.script_pubkey, sats)
+        if wait:
             self.mine(deal.terms.confirmations)
             self.secure(deal)
         return deal
@@ -549,8 +557,9 @@ class World:
     def _role(self, name: str) -> Role:
         return self.party(name).role
 
-    def _wallet(self, name: str) -> Wallet:
-        return self._wires.wallet(self.party(name))
+    def _send(self, by: str, script: bytes, sats: Sats) -> str:
+        wallet = self._wires.wallet(self.party(by))
+        return self.bitcoin.broadcast(wallet.pay([(script, sats)], feerate=_FEERATE))
 
     def _answers(self, party: Party) -> bool:
         return party.name not in self.silent

@@ -177,6 +177,7 @@ class TestQueries:
         story = (*waiting, OutPoint(third, 0))
         assert node.history(P2WPKH) == story
         assert OutPoint(second, 0) in node.history(MINER_SCRIPT)  # spent while it waits
+        assert node.pending(MINER_SCRIPT) == ()
         grow(node)
         assert node.history(P2WPKH) == story
         assert OutPoint(second, 0) in node.history(MINER_SCRIPT)

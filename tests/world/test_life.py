@@ -11,6 +11,10 @@ from escrow.core.phases import vault_phase
 from escrow.core.units import COIN, DAY, HOUR
 
 
+SHORT = {"draw_in": DAY, "term": 3 * DAY, "grace": DAY, "recover_in": DAY}
+"""Spans of a loan that ends within a week."""
+
+
 def phase_of_coins(deal):
     return [type(coin.status).__name__ for coin in deal.state.vault.coins]
 
@@ -207,8 +211,9 @@ def test_a_crash_leaves_bad_debt_that_is_written_off(world):
     coins_balance(world)
 
 
-def test_a_loan_in_default_is_taken_over(world):
-    deal = world.loans[0]
+def test_a_loan_in_default_is_taken_over(new):
+    world = new(seed=1)
+    deal = world.open(**SHORT)
     world.advance(seconds=deal.terms.maturity + deal.terms.grace - world.now)
     assert deal.phase == "ACTIVE"
     world.advance(seconds=1)
@@ -275,8 +280,9 @@ def test_the_draw_window_lapses(new):
 # --- others fall silent ---
 
 
-def test_the_borrower_recovers_when_lender_and_custodian_are_silent(world):
-    deal = world.loans[0]
+def test_the_borrower_recovers_when_lender_and_custodian_are_silent(new):
+    world = new(seed=1)
+    deal = world.open(**SHORT)
     world.silence("lender", "custodian")
     world.advance(seconds=deal.terms.recover_at - world.now)
     world.advance(hours=2)  # Bitcoin's own clock is behind
@@ -290,8 +296,9 @@ def test_the_borrower_recovers_when_lender_and_custodian_are_silent(world):
     coins_balance(world)
 
 
-def test_a_repaid_borrower_recovers_though_nobody_signs(world):
-    deal = world.loans[0]
+def test_a_repaid_borrower_recovers_though_nobody_signs(new):
+    world = new(seed=1)
+    deal = world.open(**SHORT)
     world.repay(deal)
     world.silence("lender", "custodian")
     world.burn(deal)
@@ -411,7 +418,7 @@ def test_a_late_deposit_to_an_ended_loan_comes_back_by_a_burn(world):
     deal = world.loans[0]
     world.repay(deal)
     world.release(deal)
-    world.pledge(deal, btc="0.25", wait=False)
+    world.pay("borrower", btc="0.25", to=deal.vault.address)
     world.mine(6)
     assert world.tokens_of("borrower") == 25_000_000
     sound(world, "pledge/late")
@@ -455,14 +462,15 @@ def test_a_deposit_too_small_to_mint_stays_and_hinders_nobody(world):
     coins_balance(world)
 
 
-def test_many_small_coins_do_not_make_a_payout_too_dear(world):
-    """Two hundred coins of the least size would cost more than the fee bound to spend."""
-    deal = world.loans[0]
+def test_many_small_coins_do_not_make_a_payout_too_dear(new):
+    """Seventy coins of the least size would cost more than the fee bound to spend."""
+    world = new(seed=1)
+    deal = world.open(max_fee=5_000)
     wallet = world._wires.wallet(world.party("borrower"))
-    outputs = [(deal.vault.script_pubkey, 10_000)] * 200
+    outputs = [(deal.vault.script_pubkey, 10_000)] * 70
     world.bitcoin.broadcast(wallet.pay(outputs, feerate=2))
     world.mine(6)
-    assert deal.state.token.minted == 150_000_000 + 200 * 10_000
+    assert deal.state.token.minted == 150_000_000 + 70 * 10_000
     world.price("20000.00")
     world.liquidate(deal)
     world.burn(deal, by="lender")

@@ -95,11 +95,11 @@ class Index:
         unread = len(spent)
         for position in reversed(range(len(block.transactions))):
             tx, txid = block.transactions[position], block.txids[position]
-            for vout, tx_out in reversed(list(enumerate(tx.vout))):
+            for vout, tx_out in enumerate(tx.vout):
                 script = tx_out.script_pub_key.script
                 if not is_unspendable(script):
                     self._remove(OutPoint(txid, vout))
-                    self.history[script].pop()  # the newest: blocks leave from the tip
+                    self.history[script].pop()  # one of the newest: blocks leave from the tip
                     if not self.history[script]:
                         del self.history[script]
             if position:
