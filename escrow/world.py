@@ -223,6 +223,9 @@ class World:
         if terms.vault != "0x" + expected.witness_program.hex():
             raise BadInput("terms/vault", vault=terms.vault[:80])
         loan = self.evm.loan_id(terms)
+        # Two loans on one vault would count the same coins twice.
+        if any(d.terms.vault == terms.vault for d in self.loans if d.id != loan):
+            raise BadInput("terms/vault", vault=terms.vault[:80], reason="used by another loan")
         with self._act(by, "offer", loan, principal=terms.principal):
             self.engine.ask(loan, Offer(self._role(by), self.now, terms))
         return Deal(self, loan)
@@ -438,6 +441,8 @@ class World:
         """Let time pass on the one clock. Blocks are found, duties come due, and the oracles sign
         their last price again before it grows stale, unless they are silent."""
         span = days * DAY + hours * HOUR + minutes * 60 + seconds
+        if not isinstance(span, int):
+            raise BadInput("input/time", span=str(span)[:40], reason="not whole seconds")
         if span < 0:
             raise Rejected("clock/backwards", now=self.now, at=self.now + span)
         with self._act("world", "advance", PLATFORM, seconds=span):

@@ -152,22 +152,21 @@ def test_at_the_level_both_sides_hold_and_one_sat_decides(sats, above, below) ->
 @pytest.mark.parametrize(
     ("initial", "trigger", "fall"),
     [
-        (5_000, 7_000, "28.57"),
-        (5_000, 7_500, "33.33"),
-        (5_000, 8_000, "37.50"),
-        (5_000, 8_500, "41.18"),
-        (5_000, 9_500, "47.37"),
-        (7_000, 9_000, "22.22"),
-        (7_500, 8_600, "12.79"),
+        (5_000, 7_000, 2_857),
+        (5_000, 7_500, 3_333),
+        (5_000, 8_000, 3_750),
+        (5_000, 8_500, 4_118),
+        (5_000, 9_500, 4_737),
+        (7_000, 9_000, 2_222),
+        (7_500, 8_600, 1_279),
     ],
 )
-def test_the_price_fall_that_brings_a_trigger(initial: int, trigger: int, fall: str) -> None:
+def test_the_price_fall_that_brings_a_trigger(initial: int, trigger: int, fall: int) -> None:
     """From one level to another the price falls by 1 - initial / trigger."""
-    price, debt = 10**18, 10**12 * initial
+    price, debt = 10**18, 10**8 * initial
     sats = Sats(COIN)
     assert ltv_up(Cents(debt), sats=sats, price=PriceE8(price)) == initial
-    exact = (1 - Fraction(initial, trigger)) * 100
-    assert f"{Fraction(round(exact * 100), 100):.2f}" == fall
+    assert round((1 - Fraction(initial, trigger)) * 10_000) == fall
     below = muldiv_down(price, initial, trigger)
     assert at_or_above(Cents(debt), sats=sats, price=PriceE8(below), level=Bps(trigger))
     assert not at_or_above(Cents(debt), sats=sats, price=PriceE8(below + 1), level=Bps(trigger))
@@ -176,19 +175,19 @@ def test_the_price_fall_that_brings_a_trigger(initial: int, trigger: int, fall: 
 @pytest.mark.parametrize(
     ("bonus", "breakeven"),
     [
-        (438, "95.80"),
-        (500, "95.24"),
-        (700, "93.46"),
-        (1_000, "90.91"),
-        (1_300, "88.50"),
-        (2_000, "83.33"),
+        (438, 9_580),
+        (500, 9_524),
+        (700, 9_346),
+        (1_000, 9_091),
+        (1_300, 8_850),
+        (2_000, 8_333),
     ],
 )
-def test_the_lender_breaks_even_at_one_over_one_plus_bonus(bonus: int, breakeven: str) -> None:
+def test_the_lender_breaks_even_at_one_over_one_plus_bonus(bonus: int, breakeven: int) -> None:
     price = PriceE8(50_000 * 10**8)
     value = Fraction(5_000_000)
     most = floor(value / (1 + Fraction(bonus, 10_000)))
-    assert f"{most / value * 100:.2f}" == breakeven
+    assert round(most / value * 10_000) == breakeven
     covered = liquidation_split(debt=Cents(most), held=Sats(COIN), price=price, bonus=Bps(bonus))
     beyond = liquidation_split(debt=Cents(most + 1), held=Sats(COIN), price=price, bonus=Bps(bonus))
     assert (covered.bad_debt, beyond.bad_debt) == (0, 1)

@@ -241,6 +241,12 @@ def test_the_borrower_cancels_and_gets_back_what_was_pledged(lab: Lab):
     assert (lab.phase(terms), lab.held(terms), lab.tokens(lab.borrower)) == (CANCELLED, 0, COIN)
 
 
+def test_cancelling_moves_nothing_where_nothing_was_pledged(lab: Lab):
+    terms = lab.opened()
+    receipt = lab.do(lab.borrower, "cancel", terms)
+    assert lab.said(receipt) == [("Cancelled", {"loan": typed.loan_id(terms)})]
+
+
 def test_until_the_draw_window_ends_only_the_borrower_cancels(lab: Lab):
     terms = lab.opened(sats=COIN)
     lab.at(terms["draw_by"])

@@ -404,6 +404,33 @@ def test_a_sale_pays_the_lender(lab: Lab):
     assert (lab.tokens(lab.buyer), lab.tokens(lab.borrower)) == (178_500_000, 21_500_000)
 
 
+@pytest.mark.parametrize("kind", [0, 1])
+def test_a_liquidation_counts_interest(lab: Lab, kind: int):
+    terms = at_level(lab, 5_000, rate_bps=2_300, liquidation=kind)
+    lab.fund(lab.buyer, 10**9)
+    lab.wait(100 * DAY)
+    lab.post(HALF)
+    owed = lab.owed(terms)
+    assert owed > 5_300_000
+    with refuses("liquidate/healthy"):
+        take(lab, terms)
+    lab.at(terms["maturity"] + terms["grace"] + 1)
+    lab.post(HALF)
+    owed = lab.owed(terms)
+    args = next(args for name, args in lab.said(take(lab, terms)) if name == "Liquidated")
+    assert args["repaid"] + args["bad_debt"] == owed
+    assert args["seized"] == owed * 10_500 * 10**14 // (10_000 * HALF)
+
+
+def test_interest_alone_can_reach_the_liquidation_level(lab: Lab):
+    terms = at_level(lab, 8_500, rate_bps=2_300)
+    lab.post(HALF + 10**8)
+    with refuses("liquidate/healthy"):
+        take(lab, terms)
+    lab.wait(HEARTBEAT)
+    take(lab, terms)
+
+
 def test_the_buyer_bounds_what_it_pays(lab: Lab):
     terms = at_level(lab, 8_500, liquidation=1)
     lab.fund(lab.buyer, 10**9)
@@ -470,7 +497,9 @@ def test_coins_worth_nothing_are_taken_for_nothing(lab: Lab):
     terms = at_level(lab, 8_500, liquidation=1)
     lab.fund(lab.buyer, 10**9)
     lab.post(1)
-    lab.do(lab.buyer, "liquidate", terms, 0)
+    receipt = lab.do(lab.buyer, "liquidate", terms, 0)
+    # One movement of tokens, none of cash.
+    assert [name for name, _ in lab.said(receipt)] == ["Liquidated", "Transfer"]
     assert lab.tokens(lab.buyer) == 2 * COIN
     assert lab.money(lab.buyer) == 10**9
 

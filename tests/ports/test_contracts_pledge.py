@@ -376,7 +376,8 @@ def test_what_stays_pledged_when_one_of_two_coins_is_lost(lab: Lab):
     terms = lab.opened(sats=COIN)
     loan = typed.loan_id(terms)
     att = lab.mint(loan, 3 * DUST)
-    lab.retire(att)
+    receipt = lab.retire(att)
+    assert [name for name, _ in lab.said(receipt)] == ["Transfer", "Retired"]
     assert counts(lab, loan) == (COIN, COIN - 3 * DUST, 3 * DUST)
     assert lab.tokens(lab.borrower) == 3 * DUST
 

@@ -10,7 +10,6 @@ from escrow.core.due import AttestLoss, BuryPayout, PayBurns, RecoverCoins
 from escrow.core.phases import vault_phase
 from escrow.core.units import COIN, DAY, HOUR
 
-
 SHORT = {"draw_in": DAY, "term": 3 * DAY, "grace": DAY, "recover_in": DAY}
 """Spans of a loan that ends within a week."""
 
@@ -102,8 +101,9 @@ def test_a_repayment_at_the_deadline_itself_is_on_time(world):
     sound(world)
 
 
-def test_a_silent_oracle_costs_no_cure_time(world):
-    deal = world.loans[0]
+def test_a_silent_oracle_costs_no_cure_time(new):
+    world = new(seed=1)
+    deal = world.open(cure=2 * DAY)
     world.price("46000.00")
     world.silence("oracle-1", "oracle-2")
     world.advance(days=5)
@@ -113,6 +113,8 @@ def test_a_silent_oracle_costs_no_cure_time(world):
     assert deal.phase == "MARGIN_CALL"
     sound(world)
     world.advance(days=1)
+    assert deal.phase == "MARGIN_CALL"
+    world.advance(seconds=1)
     assert deal.phase == "LIQUIDATING"
     sound(world)
 
@@ -450,8 +452,7 @@ def test_two_deposits_both_count(new):
 
 def test_a_deposit_too_small_to_mint_stays_and_hinders_nobody(world):
     deal = world.loans[0]
-    wallet = world._wires.wallet(world.party("borrower"))
-    world.bitcoin.broadcast(wallet.pay([(deal.vault.script_pubkey, 5_000)], feerate=2))
+    world.pay("borrower", btc="0.00005", to=deal.vault.address)
     world.mine(6)
     sound(world, "pledge/below-minimum")
     world.repay(deal)
