@@ -49,6 +49,12 @@ class WorldConfig:
     check_laws: bool = True
     """Check every law after every event?"""
 
+    @property
+    def deployed_at(self) -> Seconds:
+        """When the contracts are deployed: a second before the world begins, in a block of its
+        own; the EVM's genesis is a second before that."""
+        return Seconds(self.start - 1)
+
     def __post_init__(self) -> None:
         """Raises ``BadInput``: ``input/seed``, ``input/time``, ``input/amount``."""
         if not isinstance(self.seed, int) or isinstance(self.seed, bool):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from escrow.actors.attestor import Attestor
 from escrow.actors.cosigner import Cosigner
@@ -82,10 +82,13 @@ class Wires:
     log: Log
     cosigners: tuple[Cosigner, ...]
     attestors: tuple[Attestor, ...]
+    wallets: dict[str, Wallet] = field(default_factory=dict)
 
     def wallet(self, party: Party) -> Wallet:
         """The party's own wallet on this world's node."""
-        return Wallet(party.keys, node=self.bitcoin)
+        if party.name not in self.wallets:
+            self.wallets[party.name] = Wallet(party.keys, node=self.bitcoin)
+        return self.wallets[party.name]
 
     def evm_count(self) -> int:
         """EVM transactions so far."""
@@ -134,7 +137,7 @@ def new_wires(config: WorldConfig, vault_of: VaultOf, answers: Answers, note: No
     """A new world: the borrower has mined coins, the contracts stand, cash is issued, and the
     parties that pay have approved the escrow book."""
     parties = make_parties(config)
-    clock = Clock(config.start)
+    clock = Clock(config.deployed_at)
     node = Node()
     _first_blocks(node, config, parties)
     chain = _chain(config, clock, parties)
@@ -147,6 +150,8 @@ def new_wires(config: WorldConfig, vault_of: VaultOf, answers: Answers, note: No
     ):
         contracts.cash.send(issuer, "mint", parties[name].address_bytes, cents)
         contracts.cash.send(parties[name].account, "approve", book, _MAX_UINT)
+    chain.seal()
+    clock.move_to(config.start)
     return _connect(config, clock, node, chain, contracts, parties, vault_of, answers, note)
 
 
@@ -177,7 +182,7 @@ def load_wires(
     except (KeyError, TypeError, ValueError, AttributeError, EscrowError) as error:
         raise BadInput("world/format", reason="meta") from error
     parties = make_parties(config)
-    clock = Clock(config.start)
+    clock = Clock(config.deployed_at)
     node = Node()
     try:
         for raw in data.bitcoin_blocks:
@@ -258,7 +263,7 @@ def _connect(
     log = Log()
     engine = Engine(
         system=new_system(
-            origin=config.start, heartbeat=config.heartbeat, quorum=config.oracle_quorum
+            origin=config.deployed_at, heartbeat=config.heartbeat, quorum=config.oracle_quorum
         ),
         log=log,
         watches=(BitcoinWatch(node), watch),
@@ -303,7 +308,7 @@ def _first_blocks(node: Node, config: WorldConfig, parties: dict[str, Party]) ->
 
 def _chain(config: WorldConfig, clock: Clock, parties: dict[str, Party]) -> Chain:
     alloc = {party.address_bytes: _WEI for party in parties.values()}
-    return Chain(chain_id=CHAIN_ID, genesis_time=config.start - 1, alloc=alloc, clock=clock)
+    return Chain(chain_id=CHAIN_ID, genesis_time=config.deployed_at - 1, alloc=alloc, clock=clock)
 
 
 def _plan(config: WorldConfig, parties: dict[str, Party]) -> Deployment:

@@ -87,7 +87,7 @@ class World:
         """Names of parties that do not answer: they neither sign nor act."""
         self.acts: list[Act] = []
         self._acting: _Acting | None = None
-        self._vaults: dict[str, Vault] = {}
+        self._vaults: dict[tuple[int, Seconds], Vault] = {}
 
     # --- what one sees ---
 
@@ -579,17 +579,18 @@ class World:
         self.evm.book(self.party(by).account, function, deal.terms, *args)
 
     def _vault(self, index: int, *, recover_at: Seconds) -> Vault:
-        borrower = self.party("borrower").keys
-        return Vault.create(
-            borrower=borrower.vault_key(index),
-            lender=self.party("lender").keys.vault_key(index),
-            custodian=self.party("custodian").keys.vault_key(index),
-            recovery=borrower.recovery_key(index),
-            recover_after=Seconds(recover_at - block_time_offset(self.config)),
-        )
+        # Compiling a descriptor takes milliseconds, and a vault follows from these two alone.
+        if (index, recover_at) not in self._vaults:
+            borrower = self.party("borrower").keys
+            self._vaults[index, recover_at] = Vault.create(
+                borrower=borrower.vault_key(index),
+                lender=self.party("lender").keys.vault_key(index),
+                custodian=self.party("custodian").keys.vault_key(index),
+                recovery=borrower.recovery_key(index),
+                recover_after=Seconds(recover_at - block_time_offset(self.config)),
+            )
+        return self._vaults[index, recover_at]
 
     def _vault_by_id(self, loan: str) -> Vault:
-        if loan not in self._vaults:
-            terms = terms_of(self.engine.deal(loan).loan)
-            self._vaults[loan] = self._vault(terms.nonce, recover_at=terms.recover_at)
-        return self._vaults[loan]
+        terms = terms_of(self.engine.deal(loan).loan)
+        return self._vault(terms.nonce, recover_at=terms.recover_at)

@@ -211,19 +211,16 @@ def replay(world: World, *, after: int, signed: bool) -> float:
     ):
         if backend.chain.header.timestamp < receipt.timestamp:
             tester.time_travel(receipt.timestamp)
-        fields = {
-            "from": Web3.to_checksum_address(transaction.sender),
-            "data": transaction.data,
-            "gas": transaction.gas,
-        }
-        if transaction.to:
-            fields["to"] = Web3.to_checksum_address(transaction.to)
+        options = {"from": Web3.to_checksum_address(transaction.sender), "gas": transaction.gas}
+        send = partial(w3.eth.send_raw_transaction, transaction.raw)
+        if not signed and transaction.to:
+            contract = w3.eth.contract(
+                address=Web3.to_checksum_address(transaction.to), abi=abis[transaction.to]
+            )
+            function, args = contract.decode_function_input(transaction.data)
+            send = partial(lambda call, values: call(**values).transact(options), function, args)
         begin = time.perf_counter()
-        if signed:
-            name = w3.eth.send_raw_transaction(transaction.raw)
-        else:
-            name = w3.eth.send_transaction(fields)
-        answer = w3.eth.wait_for_transaction_receipt(name)
+        answer = w3.eth.wait_for_transaction_receipt(send())
         if number >= after:
             total += time.perf_counter() - begin
         assert answer["status"] == 1, "eth-tester refuses what our chain took"
@@ -270,9 +267,7 @@ def parts() -> Rows:
         yield Row("PSBT signature, one input of the vault", signing * 1e3, "ms")
         price = {"round": 1, "price": 10**12, "at": world.now}
         domain = world.evm.contracts.prices.domain
-        attest = best(
-            lambda: typed.sign_price(lender.account, price=price, domain=domain), runs=30
-        )
+        attest = best(lambda: typed.sign_price(lender.account, price=price, domain=domain), runs=30)
         yield Row("EIP-712 signature", attest * 1e3, "ms")
 
 

@@ -27,12 +27,15 @@ class Party:
     """Bitcoin keys (BIP-32)."""
     account: LocalAccount = field(repr=False)
     """EVM account, at m/44h/60h/0h/0/0 of the same root."""
+    script: bytes = field(repr=False)
+    """Output script of its own Bitcoin wallet (P2WPKH)."""
 
     @classmethod
     def from_seed(cls, seed: bytes, *, name: str, role: Role) -> Party:
         """The party ``name`` of the world whose master seed is ``seed``."""
         keys = Keys(derive_seed(seed, name=name))
-        return cls(name, role, keys, Account.from_key(keys.evm_private_key()))
+        account = Account.from_key(keys.evm_private_key())
+        return cls(name, role, keys, account, keys.wallet_key().script_pubkey)
 
     @property
     def address(self) -> str:
@@ -43,8 +46,3 @@ class Party:
     def address_bytes(self) -> bytes:
         """EVM address, 20 bytes."""
         return bytes.fromhex(self.address[2:])
-
-    @property
-    def script(self) -> bytes:
-        """Output script of its own Bitcoin wallet (P2WPKH)."""
-        return self.keys.wallet_key().script_pubkey

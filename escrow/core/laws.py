@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from escrow.core.due import AttestLoss, AwaitReburial, due
-from escrow.core.errors import CODES
+from escrow.core.errors import CODES, Rejected
 from escrow.core.phases import breach, debt_now, owed_burns, system_phase, terms_of
 from escrow.core.regions import loan as ln
 from escrow.core.regions import token as tk
@@ -31,7 +31,7 @@ from escrow.core.rules import (
     value_down,
 )
 from escrow.core.scripts import is_standard_output
-from escrow.core.state import Escrow, Event, Incident
+from escrow.core.state import Escrow, Event, Incident, fold
 from escrow.core.terms import MIN_DEPOSIT
 from escrow.core.units import BPS, CENTS_SCALE, MAX_PRICE, Cents
 from escrow.core.verbs.repay import Repay, repay
@@ -401,8 +401,11 @@ def repayment_is_always_open(step: Step) -> bool:
     if not isinstance(step.after.loan, ln.Indebted):
         return True
     all_of_it = Cents(max(1, debt_now(step.after, at=step.after.system.clock)))
-    events = repay(step.after, Repay(Role.STRANGER, step.after.system.clock, all_of_it))
-    return bool(events)
+    try:
+        events = repay(step.after, Repay(Role.STRANGER, step.after.system.clock, all_of_it))
+    except Rejected:
+        return False
+    return isinstance(fold(step.after, events).loan, ln.Repaid)
 
 
 @law("INV-RISK-12", C, E)

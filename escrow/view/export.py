@@ -45,7 +45,7 @@ def export(world: World, folder: Path) -> dict[str, object]:
         "evm_head_hash": "0x" + world.evm.chain.head_hash.hex(),
         "evm_block": world.evm.chain.block_number,
         "system": {
-            "origin": world.config.start,
+            "origin": world.config.deployed_at,
             "heartbeat": world.config.heartbeat,
             "quorum": world.config.oracle_quorum,
         },

@@ -266,11 +266,8 @@ def test_terms_that_name_another_vault(world):
         {"nonce": terms.nonce + 1},
         {"recover_at": terms.recover_at + 1},
     ):
-        refuses(world, BadInput, "terms/vault", lambda wrong=wrong: world.offer(terms_with(wrong)))
-
-    def terms_with(wrong):
-        return replace(terms, **wrong)
-
+        made = replace(terms, **wrong)
+        refuses(world, BadInput, "terms/vault", lambda made=made: world.offer(made))
     # The right vault, but another loan has it.
     twin = replace(used, principal=used.principal - 1)
     refuses(world, BadInput, "terms/vault", lambda: world.offer(twin))
@@ -429,8 +426,8 @@ def test_a_round_that_is_older_than_the_heartbeat(world):
         lambda: world.post_price(10**12, at=last.at + 1, signatures=sigs),
     )
     refuses(world, Rejected, "price/too-few-signers", lambda: world.price("40000"))
-    refuses(world, Rejected, "price/stale", lambda: world.liquidate())
-    refuses(world, Rejected, "price/stale", lambda: world.margin_call())
+    refuses(world, Rejected, "price/stale", world.liquidate)
+    refuses(world, Rejected, "price/stale", world.margin_call)
 
 
 def test_a_silent_quorum_of_oracles_posts_nothing(world):

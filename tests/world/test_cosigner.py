@@ -233,7 +233,7 @@ def test_memory_is_saved_and_forked(world, tmp_path):
 
 def test_what_was_signed_and_got_lost_does_not_block_the_payout(world):
     """One cosigner signed, the others were silent; then a larger coin came in."""
-    deal, first, second = two_coins(world)
+    deal, _, second = two_coins(world)
     outputs = [(home(world), 150_000_000 - FEE)]
     psbt = draft(world, deal, outputs, coins=[second])
     by_name(world)["lender"].sign(psbt, terms=deal.terms, script=deal.vault.script_pubkey)
@@ -349,10 +349,9 @@ def test_the_recovery_key_moves_nothing_before_its_time(world):
         [(home(world), 150_000_000 - fee)],
         locktime=world.bitcoin.tip_time - 10_000,  # a lock that has passed, but not the vault's
     )
-    with pytest.raises(Refused) as refusal:
-        signed = bip174.sign(early, keys=world.party("borrower").keys)
-        world.bitcoin.broadcast(bip174.extract(bip174.finalize(signed)))
-    assert refusal.value.code in ("bitcoin/script", "psbt/incomplete")
+    signed = bip174.sign(early, keys=world.party("borrower").keys)
+    with pytest.raises(Refused, match="psbt/incomplete"):
+        bip174.finalize(signed)
     assert fingerprint(world) == before
 
 
@@ -410,8 +409,8 @@ def test_a_coin_is_attested_for_its_own_loan_only(world):
     point = OutPoint.parse(first.state.vault.coins[0].outpoint)
     with pytest.raises(Refused, match="attestor/not-vault"):
         attestor(world).attest(point, terms=other.terms, at=world.now)
+    terms = replace(first.terms, max_fee=1)
     with pytest.raises(Refused, match="attestor/not-vault"):
-        terms = replace(first.terms, max_fee=1)
         attestor(world).attest(point, terms=terms, at=world.now)
 
 
