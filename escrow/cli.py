@@ -146,7 +146,7 @@ def _show(world: World, scene: str, *, as_json: bool, assumed: tuple[str, ...] =
     from escrow.view.trace import run_as_dict
 
     if as_json:
-        from escrow.view.words import jsonable
+        from escrow.words import jsonable
 
         found: dict[str, Any] = run_as_dict(world, scene=scene)
         if assumed:

@@ -15,6 +15,7 @@ from escrow.core.rules import ltv_up
 from escrow.core.state import Escrow
 from escrow.core.terms import Terms
 from escrow.core.units import Bps, Cents, Seconds
+from escrow.words import coins, money, percent
 
 
 class _World(Protocol):
@@ -110,7 +111,7 @@ class Deal:
             ("loan", self.phase),
             ("vault", vault_phase(state)),
             ("token", token_phase(state)),
-            ("owed", f"{self.debt / 100:.2f}"),
-            ("pledged", f"{state.token.held} sats"),
-            ("ltv", "–" if ltv is None else f"{ltv / 100:.2f} %"),
+            ("owed", money(self.debt)),
+            ("pledged", coins(state.token.held)),
+            ("ltv", "–" if ltv is None else percent(ltv)),
         ]

@@ -36,7 +36,7 @@ from escrow.core.regions.token import free
 from escrow.core.roles import Role
 from escrow.core.state import Escrow
 from escrow.core.terms import MIN_DEPOSIT, Liquidation, Terms
-from escrow.core.units import DAY, HOUR, Cents, PriceE8, Sats, Seconds
+from escrow.core.units import CENTS_SCALE, DAY, HOUR, Cents, PriceE8, Sats, Seconds, muldiv_up
 from escrow.core.verbs.accept import Accept
 from escrow.core.verbs.cancel import Cancel
 from escrow.core.verbs.offer import Offer
@@ -44,6 +44,7 @@ from escrow.deal import Act, Deal
 from escrow.engine import PLATFORM
 from escrow.parse import parse_btc, parse_cents, parse_price
 from escrow.wiring import Wires, load_wires, new_wires
+from escrow.words import exact
 
 if TYPE_CHECKING:
     from web3 import Web3
@@ -411,8 +412,8 @@ class World:
         if price is not None:
             self.price(price)
         elif self._pace.market is None:
-            cents_a_coin = deal.terms.principal * 10**8 * 10 // (4 * parse_btc(btc))
-            self.price(f"{cents_a_coin // 100}.{cents_a_coin % 100:02d}")
+            worth = muldiv_up(deal.terms.principal, 10, 4) * CENTS_SCALE
+            self.price(exact(muldiv_up(worth, 1, parse_btc(btc))))
         return self.draw(deal)
 
     def close(self) -> None:

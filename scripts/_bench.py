@@ -10,11 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
+from functools import partial
+from importlib.resources import files
 from pathlib import Path
 from unittest.mock import patch
 
 from escrow import Deal, World, WorldConfig
+from escrow.adapters.evm.contracts import Contract
 from escrow.config import CHAIN_ID
 from escrow.core.units import DAY, Seconds
 
@@ -184,41 +187,40 @@ def loan(_: argparse.Namespace) -> Rows:
 def replay(world: World, *, after: int, signed: bool) -> float:
     """Seconds that web3 on eth-tester takes for a world's transactions after the first ``after``.
 
-    Same contracts at the same addresses, same accounts, times and data, so each must succeed and
-    use the same gas. Either the very bytes are sent, or web3 is given sender, data and gas.
+    Same contracts at the same addresses, same accounts, times and calls, so each must succeed
+    and use the same gas. Either the very bytes are sent, signed before the clock starts; or web3
+    does what our world does too: encodes the call, fills in the rest and signs.
     """
     from eth_tester import EthereumTester, PyEVMBackend
     from eth_tester.backends.pyevm.main import get_default_genesis_params
     from web3 import EthereumTesterProvider, Web3
 
-    chain = world.evm.chain
-    genesis = get_default_genesis_params(
-        {"gas_limit": 200_000_000, "timestamp": chain.block(0).timestamp}
-    )
+    chain, ours = world.evm.chain, world.evm.contracts
     accounts = {
         party.address_bytes: {"balance": 10**24, "nonce": 0, "code": b"", "storage": {}}
         for party in world.parties.values()
     }
-    backend = PyEVMBackend(genesis_parameters=genesis, genesis_state=accounts)
+    genesis = {"gas_limit": 200_000_000, "timestamp": chain.block(0).timestamp}
+    backend = PyEVMBackend(get_default_genesis_params(genesis), accounts)
     backend.chain.chain_id = CHAIN_ID
     tester = EthereumTester(backend)
     for party in world.parties.values():
-        tester.add_account("0x" + party.account.key.hex().removeprefix("0x"))
+        tester.add_account("0x" + bytes(party.account.key).hex())
     w3 = Web3(EthereumTesterProvider(tester))
+    contracts = {
+        each.address: w3.eth.contract(Web3.to_checksum_address(each.address), abi=abi_of(each))
+        for each in (ours.cash, ours.prices, ours.pledge, ours.book)
+    }
     total = 0.0
-    for number, (transaction, receipt) in enumerate(
-        (each.transaction, each.receipt) for each in chain.transactions()
-    ):
+    for number, each in enumerate(chain.transactions()):
+        transaction, receipt = each.transaction, each.receipt
         if backend.chain.header.timestamp < receipt.timestamp:
             tester.time_travel(receipt.timestamp)
-        options = {"from": Web3.to_checksum_address(transaction.sender), "gas": transaction.gas}
         send = partial(w3.eth.send_raw_transaction, transaction.raw)
-        if not signed and transaction.to:
-            contract = w3.eth.contract(
-                address=Web3.to_checksum_address(transaction.to), abi=abis[transaction.to]
-            )
-            function, args = contract.decode_function_input(transaction.data)
-            send = partial(lambda call, values: call(**values).transact(options), function, args)
+        if transaction.to and not signed:
+            function, args = contracts[transaction.to].decode_function_input(transaction.data)
+            sender = Web3.to_checksum_address(transaction.sender)
+            send = partial(transact, function, args, {"from": sender, "gas": transaction.gas})
         begin = time.perf_counter()
         answer = w3.eth.wait_for_transaction_receipt(send())
         if number >= after:
@@ -226,6 +228,15 @@ def replay(world: World, *, after: int, signed: bool) -> float:
         assert answer["status"] == 1, "eth-tester refuses what our chain took"
         assert answer["gasUsed"] == receipt.gas_used, "eth-tester counts other gas"
     return total
+
+
+def transact(function, args, options):
+    return function(**args).transact(options)
+
+
+def abi_of(contract: Contract) -> object:
+    artifact = files("escrow.adapters.evm") / "artifacts" / f"{contract.name}.json"
+    return json.loads(artifact.read_text())["abi"]
 
 
 def parts() -> Rows:

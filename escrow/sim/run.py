@@ -18,7 +18,7 @@ from escrow.core.terms import Liquidation
 from escrow.core.units import BPS, Cents, Seconds, muldiv_down
 from escrow.deal import Deal
 from escrow.sim.plan import Borrower, Liquidator, Scenario, Source
-from escrow.view.words import exact
+from escrow.words import exact
 from escrow.world import World
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from escrow.adapters.evm.chain import Receipt
 from escrow.core.errors import BadInput, Refused
-from escrow.view.words import jsonable
+from escrow.words import jsonable
 from escrow.world import World
 
 _PARTS: Final = ("escrow-sim", "py-bitcoinkernel", "btclib-wallet", "py-evm", "eth-account")

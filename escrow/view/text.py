@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from escrow.core.laws import LAWS
 from escrow.view.trace import Line, balances, heading, lines
-from escrow.view.words import coins, money
+from escrow.words import coins, money
 from escrow.world import World
 
 

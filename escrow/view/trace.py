@@ -13,7 +13,7 @@ from escrow.core.regions.system import ClockTicked, PriceMarked
 from escrow.core.state import Event
 from escrow.deal import Act
 from escrow.view.why import why
-from escrow.view.words import moment
+from escrow.words import moment
 from escrow.world import World
 
 

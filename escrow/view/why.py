@@ -12,7 +12,7 @@ from escrow.core.rules import ltv_up
 from escrow.core.state import Escrow, Incident
 from escrow.core.terms import Liquidation
 from escrow.core.units import Seconds
-from escrow.view.words import coins, moment, money, percent, price, short, span
+from escrow.words import coins, moment, money, percent, price, short, span
 
 
 def _ltv(escrow: Escrow, *, at: Seconds) -> str:

@@ -10,7 +10,7 @@ import pytest
 from escrow.sim.scenes import SCENES, play
 from escrow.view.text import transcript
 from escrow.view.trace import run_as_dict
-from escrow.view.words import jsonable
+from escrow.words import jsonable
 
 HERE = Path(__file__).parent
 ENDS = {
