@@ -174,10 +174,12 @@ def burn(loan: bytes32, sats: uint256, destination: Bytes[42]):
 @external
 def retire(ret: Retirement, sigs: DynArray[typed_data.Sig, signer_set.MAX_SIGNERS]):
     """
-    @notice Anyone may carry it. Rule: the quorum saw that a minted coin is gone without a burn (the
-        borrower's timelock, a deep reorganisation), so the tokens for it go too: pledged ones
-        first, the rest out of the balance of `holder`.
-    @param ret The outpoint as it was minted, and the holder that answers for the rest.
+    @notice Anyone may carry it. Rule: the quorum saw that a coin is gone from the vault without a
+        burn (the borrower's timelock, a deep reorganisation), so the tokens that stood on it go
+        too: pledged ones first, the rest out of the balance of `holder`. Each outpoint once.
+    @param ret The outpoint, at most as many sats as it was minted for, and the holder that answers
+        for the rest. Change of a payout was never minted: its tokens are those of the deposit that
+        it came from. When some of a coin's tokens were burned before it was lost, the rest goes.
     @param sigs EIP-712 signatures over the retirement, at least the quorum, in any order.
     """
     # WHO
@@ -186,16 +188,18 @@ def retire(ret: Retirement, sigs: DynArray[typed_data.Sig, signer_set.MAX_SIGNER
     assert block.timestamp <= ret.deadline, "mint/expired"
     key: bytes32 = self._key(ret.txid, ret.vout)
     deposit: uint256 = self.deposits[key]
-    assert deposit & ~(2**72 - 1) == self._tag(ret.loan) and deposit != 0, "retire/not-lost"
-    assert deposit & RETIRED == 0, "retire/replayed"
-    assert deposit & MASK_64 == ret.sats, "mint/amount"
+    if deposit != 0:
+        assert deposit & ~(2**72 - 1) == self._tag(ret.loan), "retire/not-lost"
+        assert deposit & RETIRED == 0, "retire/replayed"
+        assert ret.sats <= deposit & MASK_64, "mint/amount"
+    assert ret.sats > 0, "mint/amount"
     word: uint256 = self.loans[ret.loan]
     assert ret.sats <= word & MASK_64, "retire/insufficient"
     pledged: uint256 = min(ret.sats, word >> 64)
     rest: uint256 = ret.sats - pledged
     assert rest == 0 or rest <= erc20.balanceOf[ret.holder], "retire/insufficient"
     # THEN
-    self.deposits[key] = deposit | RETIRED
+    self.deposits[key] = deposit | self._tag(ret.loan) | RETIRED
     self.loans[ret.loan] = word - ret.sats - (pledged << 64)
     self.supply_and_burns -= ret.sats
     if pledged > 0:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from escrow.adapters.bitcoin.vault import Vault
+from escrow.adapters.evm.client import terms_mapping
 from escrow.core.due import Effect, due
 from escrow.core.errors import EscrowError
 from escrow.core.laws import Step
@@ -68,6 +69,14 @@ class Deal:
     def terms(self) -> Terms:
         """What both sides signed."""
         return terms_of(self.state.loan)
+
+    @property
+    def terms_tuple(self) -> tuple[int | bytes | str, ...]:
+        """The terms as EscrowBook's functions take them from ``web3``."""
+        return tuple(
+            bytes.fromhex(value[2:]) if name == "vault" else value
+            for name, value in terms_mapping(self.terms).items()
+        )
 
     @property
     def phase(self) -> str:

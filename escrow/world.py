@@ -48,6 +48,7 @@ from escrow.words import exact
 
 if TYPE_CHECKING:
     from web3 import Web3
+    from web3.contract import Contract
 
 _FEERATE: Final = 2
 """Sats a virtual byte that parties offer for their own transactions."""
@@ -122,13 +123,27 @@ class World:
 
     @cached_property
     def w3(self) -> Web3:
-        """A normal ``web3.Web3`` on this world's EVM, to script it as one is used to."""
+        """A normal ``web3.Web3`` on this world's EVM, to script it as one is used to.
+
+        Asking it seals the block under way, so that ``latest`` holds all that was done.
+        """
         from web3 import Web3
 
         from escrow.adapters.evm.provider import InProcessProvider
         from escrow.adapters.evm.rpc import Rpc
 
-        return Web3(InProcessProvider(Rpc(self.evm.chain)))
+        chain = self.evm.chain
+        return Web3(InProcessProvider(Rpc(chain), before=chain.seal))
+
+    def contract(self, name: str) -> Contract:
+        """One of this world's contracts as ``web3`` has them, e.g. ``EscrowBook``. A deal's terms
+        as its calls take them are ``deal.terms_tuple``. Raises ``BadInput("evm/contract")``."""
+        parts = self.evm.contracts
+        for part in (parts.cash, parts.prices, parts.pledge, parts.book):
+            if part.name == name:
+                address = self.w3.to_checksum_address("0x" + part.address.hex())
+                return self.w3.eth.contract(address=address, abi=list(part.artifact.abi))
+        raise BadInput("evm/contract", name=name[:40])
 
     def __repr__(self) -> str:
         return (

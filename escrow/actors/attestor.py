@@ -10,6 +10,7 @@ from typing import Final
 
 from escrow.actors.party import Party
 from escrow.actors.reserves import Reserves, reserves
+from escrow.adapters.bitcoin.policy import read_transaction
 from escrow.adapters.bitcoin.watch import vault_script
 from escrow.adapters.evm.typed import Domain, Sig, sign_attestation, sign_retirement
 from escrow.core.errors import Refused
@@ -64,22 +65,33 @@ class Attestor:
     def attest_loss(
         self, outpoint: OutPoint, *, terms: Terms, sats: int, at: Seconds
     ) -> tuple[dict[str, object], Sig]:
-        """Sign that a minted coin is gone without a burn. A spend that waits in the mempool is not
-        a loss yet, and a payout is none at all.
+        """Sign that a coin that tokens stand on is gone without a burn.
 
-        Raises ``Refused("attestor/not-lost")``.
+        A spend that waits in the mempool is not a loss yet, and a payout is none at all. Change
+        whose payout is gone was never there: the coins behind it are unspent again.
+
+        Raises ``Refused``: ``attestor/not-lost``; ``attestor/amount`` unless it is what was
+        lost, or the tokens that are left.
         """
-        spender = self._bitcoin.spender(outpoint)
-        final = (
-            spender is not None
-            and (self._bitcoin.depth(spender) or 0) >= terms.confirmations
-            and spender not in self._reserves(terms).payouts
-        )
-        vanished = spender is None and self._bitcoin.depth(outpoint.txid) is None
-        if not (final or vanished):
+        spender, seen = self._bitcoin.spender(outpoint), self._reserves(terms)
+        final = spender is not None and (self._bitcoin.depth(spender) or 0) >= terms.confirmations
+        gone = final and spender not in seen.payouts
+        if self._evm.is_minted(str(outpoint)):
+            gone = gone or (spender is None and self._bitcoin.depth(outpoint.txid) is None)
+        elif outpoint not in seen.change:
+            gone = False
+        if not gone:
             raise Refused("attestor/not-lost", outpoint=str(outpoint))
+        outstanding = self._evm.outstanding(self._evm.loan_id(terms))
+        if not 0 < sats == min(outstanding, self._value(outpoint, otherwise=sats)):
+            raise Refused("attestor/amount", sats=sats, outstanding=outstanding)
         message = self._message(outpoint, terms=terms, sats=sats, at=at)
         return message, sign_retirement(self.party.account, retirement=message, domain=self._domain)
+
+    def _value(self, outpoint: OutPoint, *, otherwise: int) -> int:
+        """What the coin was worth. One that vanished was minted for, and the token knows."""
+        raw = self._bitcoin.transaction(outpoint.txid)
+        return otherwise if raw is None else read_transaction(raw).vout[outpoint.vout].value
 
     def _reserves(self, terms: Terms) -> Reserves:
         burned = self._evm.burns(self._evm.loan_id(terms))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from escrow.core.phases import backing, breach, owed_burns
+from escrow.core.phases import backing, breach, carries_tokens, owed_burns, shortfall
 from escrow.core.regions.loan import (
     Accepted,
     Active,
@@ -27,7 +27,7 @@ from escrow.core.regions.loan import (
     Seized,
 )
 from escrow.core.regions.system import Price, active_seconds, is_fresh
-from escrow.core.regions.token import Burn, free
+from escrow.core.regions.token import Burn, free, outstanding
 from escrow.core.regions.vault import Coin, Locked, Lost, Recovered, Reorged
 from escrow.core.roles import Role
 from escrow.core.rules import at_or_above, at_or_below, owed
@@ -157,6 +157,21 @@ class PayBurns:
 
 
 @dataclass(frozen=True, slots=True)
+class MakeGood:
+    """Tokens were burned, and the coins they stood for are gone: somebody owes the burner.
+
+    Nothing performs this: no key and no contract can bring the coins back. It stays due, so that
+    the loss is never silent.
+    """
+
+    sats: Sats
+
+    @property
+    def id(self) -> str:
+        return f"make-good/{self.sats}"
+
+
+@dataclass(frozen=True, slots=True)
 class BuryPayout:
     """A payout is not final: keep it broadcast until it is."""
 
@@ -199,6 +214,7 @@ Effect = (
     | RealiseCollateral
     | ClaimCoins
     | PayBurns
+    | MakeGood
     | BuryPayout
     | RecoverCoins
     | NoteRecoveryOnEvm
@@ -254,10 +270,10 @@ def _vault_due(escrow: Escrow) -> tuple[Effect, ...]:
                 effects.append(AttestDeposit(coin.outpoint, coin.sats))
             case Reorged():
                 effects.append(AwaitReburial(coin.outpoint))
-            case Lost() | Recovered() if (
-                coin.outpoint in minted and coin.outpoint not in escrow.token.retired_outpoints
-            ):
-                effects.append(AttestLoss(coin.outpoint, coin.sats))
+            case Lost() | Recovered() if carries_tokens(escrow, coin) and outstanding(escrow.token):
+                # What was burned before the coin was lost is no token any more.
+                gone = Sats(min(coin.sats, outstanding(escrow.token)))
+                effects.append(AttestLoss(coin.outpoint, gone))
             case _:
                 pass
     effects.extend(BuryPayout(p.txid) for p in escrow.vault.payouts if not p.final)
@@ -270,8 +286,10 @@ def _token_due(escrow: Escrow) -> tuple[Effect, ...]:
     coins = backing(escrow)
     if burns and sum(burn.sats for burn in burns) <= sum(coin.sats for coin in coins):
         effects.append(PayBurns(burns, coins))
+    if short := shortfall(escrow):
+        effects.append(MakeGood(short))
     over = isinstance(escrow.loan, Repaid | Seized | Cancelled | Ended)
-    if over and free(escrow.token):
+    if over and free(escrow.token) >= MIN_DEPOSIT:
         effects.append(ClaimCoins(free(escrow.token)))
     return tuple(effects)
 
@@ -288,7 +306,8 @@ def _loan_due(escrow: Escrow) -> tuple[Effect, ...]:
     if isinstance(loan, Indebted) and is_fresh(escrow.system, at=now):
         assert escrow.system.price is not None
         effects.extend(_margin_due(escrow, loan, escrow.system.price))
-    if isinstance(loan, Live | Repaid | Seized | Cancelled) and now >= loan.terms.recover_at:
+    # Also when the loan is over: a coin too small to mint waits in its vault for this.
+    if now >= loan.terms.recover_at:
         coins = tuple(c for c in escrow.vault.coins if isinstance(c.status, Locked))
         if coins:
             effects.append(RecoverCoins(coins))

@@ -11,9 +11,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from escrow.core.due import AttestLoss, AwaitReburial, due
+from escrow.core.due import AttestLoss, AwaitReburial, MakeGood, due
 from escrow.core.errors import CODES, Rejected
-from escrow.core.phases import breach, debt_now, owed_burns, system_phase, terms_of
+from escrow.core.phases import (
+    breach,
+    carries_tokens,
+    debt_now,
+    is_inside,
+    owed_burns,
+    system_phase,
+    terms_of,
+)
 from escrow.core.regions import loan as ln
 from escrow.core.regions import token as tk
 from escrow.core.regions import vault as vt
@@ -33,7 +41,7 @@ from escrow.core.rules import (
 from escrow.core.scripts import is_standard_output
 from escrow.core.state import Escrow, Event, Incident, fold
 from escrow.core.terms import MIN_DEPOSIT
-from escrow.core.units import BPS, CENTS_SCALE, MAX_PRICE, Cents
+from escrow.core.units import BPS, CENTS_SCALE, MAX_PRICE, Cents, muldiv_up
 from escrow.core.verbs.repay import Repay, repay
 
 
@@ -78,10 +86,6 @@ def _debt(loan: ln.Loan) -> Debt:
     return getattr(loan, "debt", Debt())
 
 
-def _inside(coin: vt.Coin) -> bool:
-    return not isinstance(coin.status, vt.Spent | vt.Recovered | vt.Lost)
-
-
 @law("INV-SAT-1", S, E)
 def sats_are_conserved(step: Step) -> bool:
     """Deposits equal coins kept, paid out and burned as fees."""
@@ -123,16 +127,14 @@ def no_payout_is_dust(step: Step) -> bool:
 
 @law("INV-TOK-1", C, E)
 def supply_equals_coins(step: Step) -> bool:
-    """Tokens equal minted coins in the vault less unpaid burns, or a retirement is due."""
+    """Tokens equal the coins they stand on less unpaid burns, or a remedy is due."""
     escrow = step.after
-    # A coin that a second reorganisation fetches back after its retirement backs nothing.
-    claimed = set(escrow.token.outpoints) - set(escrow.token.retired_outpoints)
     backed = sum(
-        c.sats for c in escrow.vault.coins if _inside(c) and (c.change or c.outpoint in claimed)
+        coin.sats for coin in escrow.vault.coins if is_inside(coin) and carries_tokens(escrow, coin)
     )
     if tk.outstanding(escrow.token) == backed - sum(b.sats for b in owed_burns(escrow)):
         return True
-    return any(isinstance(effect, AttestLoss) for effect in due(escrow))
+    return any(isinstance(effect, AttestLoss | MakeGood) for effect in due(escrow))
 
 
 @law("INV-TOK-3", C, E)
@@ -172,16 +174,15 @@ def burn_before_coins_and_coins_before_mint(step: Step) -> bool:
 @law("INV-TOK-7", E)
 def a_deep_reorg_is_never_silent(step: Step) -> bool:
     """A reorganisation below a mint is never silent: a remedy is due."""
-    remedies = {
-        effect.outpoint
-        for effect in due(step.after)
-        if isinstance(effect, AttestLoss | AwaitReburial)
+    escrow = step.after
+    named = {
+        effect.outpoint for effect in due(escrow) if isinstance(effect, AttestLoss | AwaitReburial)
     }
-    return all(
-        coin.outpoint in remedies or coin.outpoint in step.after.token.retired_outpoints
-        for coin in step.after.vault.coins
-        if coin.outpoint in step.after.token.outpoints
-        and isinstance(coin.status, vt.Reorged | vt.Lost)
+    # With no token left there is none to retire; a burner's loss has a remedy of its own.
+    return tk.outstanding(escrow.token) == 0 or all(
+        coin.outpoint in named
+        for coin in escrow.vault.coins
+        if carries_tokens(escrow, coin) and isinstance(coin.status, vt.Reorged | vt.Lost)
     )
 
 
@@ -298,7 +299,8 @@ def no_seizure_while_healthy(step: Step) -> bool:
     """No liquidation while the loan is healthy."""
     if not isinstance(step.event, ln.Liquidated):
         return True
-    return breach(step.before, at=step.event.at) is step.event.reason
+    found = breach(step.before, at=step.event.at)
+    return found is not None and found is step.event.reason
 
 
 @law("INV-RISK-3", C, E)
@@ -448,7 +450,7 @@ def the_four_sides_of_a_seizure_match(step: Step) -> bool:
     bonus = terms_of(step.before.loan).bonus_bps
     again = liquidation_split(debt=event.debt, held=held, price=event.price, bonus=bonus)
     worth = value_down(event.split.seized, price=event.price)
-    most = event.split.repaid + (event.split.repaid * bonus + BPS - 1) // BPS
+    most = event.split.repaid + muldiv_up(event.split.repaid, bonus, BPS)
     return (
         again == event.split
         and event.split.seized + event.split.surplus == held

@@ -32,7 +32,7 @@ from escrow.core.regions.token import Burn, free, outstanding
 from escrow.core.rules import at_or_above, owed
 from escrow.core.state import Escrow
 from escrow.core.terms import MIN_DEPOSIT, Terms
-from escrow.core.units import Cents, Seconds
+from escrow.core.units import Cents, Sats, Seconds
 
 
 def terms_of(loan: Loan) -> Terms:
@@ -83,40 +83,61 @@ def owed_burns(escrow: Escrow) -> tuple[Burn, ...]:
     return tuple(burn for burn in escrow.token.burns if burn.id not in paid)
 
 
-def backing(escrow: Escrow) -> tuple[v.Coin, ...]:
-    """Final, unspent coins that tokens stand for: what burns may be paid from.
-
-    A coin without tokens is its depositor's; paid out, it could never be minted for.
-    """
+def carries_tokens(escrow: Escrow, coin: v.Coin) -> bool:
+    """Do tokens stand on this coin? It was minted for, or is what a payout gave back; and they
+    were not retired since. A coin without tokens is its depositor's: paid out, it could never
+    be minted for."""
     token = escrow.token
-    return tuple(
-        coin
-        for coin in v.locked(escrow.vault)
-        if coin.change
-        or (coin.outpoint in token.outpoints and coin.outpoint not in token.retired_outpoints)
+    if coin.outpoint in token.retired_outpoints:
+        return False
+    return coin.change or coin.outpoint in token.outpoints
+
+
+def is_inside(coin: v.Coin) -> bool:
+    """Is the coin in the vault, or on its way there?"""
+    return isinstance(coin.status, v.Seen | v.Confirming | v.Locked | v.Reorged)
+
+
+def backing(escrow: Escrow) -> tuple[v.Coin, ...]:
+    """Final, unspent coins that tokens stand on: what burns may be paid from."""
+    return tuple(coin for coin in v.locked(escrow.vault) if carries_tokens(escrow, coin))
+
+
+def shortfall(escrow: Escrow) -> Sats:
+    """Sats that were burned for and are gone from the vault, when no token is left to retire."""
+    if outstanding(escrow.token):
+        return Sats(0)
+    there = sum(
+        coin.sats for coin in escrow.vault.coins if is_inside(coin) and carries_tokens(escrow, coin)
     )
+    return Sats(max(0, sum(burn.sats for burn in owed_burns(escrow)) - there))
 
 
 def ended(escrow: Escrow, *, at: Seconds) -> tuple[LoanEnded, ...]:
     """The end of a loan that is settled on the EVM, once no claim, no payout and no coin is open.
 
-    Burns need no look of their own: an unpaid one leaves its coin in the vault.
+    Tokens too few to burn and coins too small to mint do not keep it open: they wait for the
+    recovery path. After a recovery a burn that was not paid does not either; it stays due.
     """
     if not isinstance(escrow.loan, Repaid | Seized | Cancelled):
         return ()
-    if outstanding(escrow.token) or not all(payout.final for payout in escrow.vault.payouts):
+    if outstanding(escrow.token) >= MIN_DEPOSIT:
         return ()
-    # A coin too small to mint stays behind and waits for the recovery path.
-    inside = v.Seen | v.Confirming | v.Locked | v.Reorged
-    if any(
-        isinstance(coin.status, inside) and coin.sats >= MIN_DEPOSIT for coin in escrow.vault.coins
-    ):
+    if not all(payout.final for payout in escrow.vault.payouts):
+        return ()
+    if any(is_inside(coin) and coin.sats >= MIN_DEPOSIT for coin in escrow.vault.coins):
+        return ()
+    if owed_burns(escrow) and not _was_recovered(escrow):
         return ()
     return (LoanEnded(at, _outcome(escrow)),)
 
 
+def _was_recovered(escrow: Escrow) -> bool:
+    return any(isinstance(coin.status, v.Recovered) for coin in escrow.vault.coins)
+
+
 def _outcome(escrow: Escrow) -> Outcome:
-    if any(isinstance(coin.status, v.Recovered) for coin in escrow.vault.coins):
+    if _was_recovered(escrow):
         return Outcome.RECOVERED
     match escrow.loan:
         case Seized(split=split):

@@ -110,7 +110,7 @@ BY: Final = st.sampled_from((None,) * 12 + tuple(Role))
 """Who asks; ``None``: whoever is entitled."""
 SEES: Final = st.sampled_from((None,) * 20 + (Role.BORROWER, Role.STRANGER))
 """Who reports a fact; ``None``: the watcher, and then it is a fact."""
-WAIT: Final = st.sampled_from((0, 0, 0, 1, 60, HOUR - 1, HOUR, HOUR + 1, DAY))
+WAIT: Final = st.sampled_from((*(0,) * 8, 1, 1, 60, HOUR - 1, HOUR, HOUR + 1, DAY))
 """Seconds that pass before a command."""
 NEAR: Final = st.integers(-1, 1)
 """Units beside a boundary."""

@@ -30,19 +30,15 @@ def play(
     *,
     fact: bool = False,
     on_event: Callable[[Step], None] | None = None,
-    excused: Callable[[Step, Law], bool] | None = None,
 ) -> Escrow:
     """Decide and fold one command; check every law at every event.
 
-    ``fact``: what the rules would refuse is noted as an incident. ``excused`` names laws that
-    are known not to hold at a step. Raises ``Rejected``, ``LawBroken``.
+    ``fact``: what the rules would refuse is noted as an incident. Raises ``Rejected``,
+    ``LawBroken``.
     """
     for event in witness(escrow, command) if fact else decide(escrow, command):
         step = Step(escrow, event, evolve(escrow, event))
-        faults = broken(step)
-        if faults and excused is not None:
-            faults = tuple(law for law in faults if not excused(step, law))
-        if faults:
+        if faults := broken(step):
             raise LawBroken(step, faults)
         if on_event is not None:
             on_event(step)

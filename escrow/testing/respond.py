@@ -13,7 +13,6 @@ from escrow.core.regions.vault import Coin, Payout
 from escrow.core.roles import Role
 from escrow.core.rules import fee_shares
 from escrow.core.state import Escrow
-from escrow.core.terms import MIN_DEPOSIT
 from escrow.core.units import Sats, Seconds
 from escrow.core.verbs.burn import BurnTokens
 from escrow.core.verbs.cancel import Cancel
@@ -72,8 +71,6 @@ def respond(escrow: Escrow, effect: Effect, *, at: Seconds) -> tuple[Command, ..
         case owing.RealiseCollateral(kind=kind):
             return (Liquidate(owing.owed_by(effect), at, kind),)
         case owing.ClaimCoins(sats=sats):
-            if sats < MIN_DEPOSIT:
-                return ()
             return (BurnTokens(Role.BORROWER, at, len(escrow.token.burns), sats, DESTINATION),)
         case owing.PayBurns():
             return _payout(escrow, effect, at=at)
@@ -84,6 +81,9 @@ def respond(escrow: Escrow, effect: Effect, *, at: Seconds) -> tuple[Command, ..
             return (SawRecovery(Role.WATCHER, at, f"recovery-{at}-{len(spent)}", spent),)
         case owing.NoteRecoveryOnEvm():
             return (NoteRecovery(Role.OPERATOR, at),)
+        case owing.MakeGood():
+            # Not even a perfect world brings lost coins back.
+            return ()
         case _:
             raise AssertionError(f"nobody answers {effect}")
 

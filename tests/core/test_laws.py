@@ -371,6 +371,7 @@ BROKEN: dict[str, list[Step]] = {
     "INV-RISK-2": [
         replace(first(underwater(), TAKE), before=active()),
         event(first(underwater(), TAKE), reason=Reason.DEFAULT),
+        event(replace(first(underwater(), TAKE), before=active()), reason=None),
     ],
     "INV-RISK-3": [
         event(first(underwater(), TAKE), at=Seconds(LATER + HOUR + 1)),

@@ -120,10 +120,15 @@ def test_a_block_that_changes_nothing_is_no_event() -> None:
     assert decide(play(opened(), saw(0)), saw(0)) == ()
 
 
-def test_coins_that_left_are_not_seen_again() -> None:
-    for escrow in (released(), recovered()):
-        again = SawCoin(Role.WATCHER, escrow.system.clock, COIN_A, ONE, FINAL)
-        assert decide(escrow, again) == ()
+def test_a_coin_that_was_paid_out_is_not_seen_again() -> None:
+    again = SawCoin(Role.WATCHER, NOW, COIN_A, ONE, FINAL)
+    assert decide(released(), again) == ()
+
+
+def test_a_recovery_that_a_reorganisation_undoes_puts_the_coin_back() -> None:
+    escrow = recovered()
+    again = SawCoin(Role.WATCHER, escrow.system.clock, COIN_A, ONE, FINAL, 100)
+    assert names(decide(escrow, again)) == ["CoinSeen", "CoinMined", "CoinLocked"]
 
 
 @pytest.mark.parametrize(

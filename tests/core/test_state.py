@@ -1,7 +1,20 @@
 """The fold, and facts that the rules would have refused."""
 
+from dataclasses import replace
+
 import pytest
-from deals import NOW, OWED, STAGES, active, draft, play, repaid
+from deals import (
+    COIN_A,
+    COIN_B,
+    NOW,
+    OWED,
+    STAGES,
+    active,
+    draft,
+    play,
+    recovered,
+    repaid,
+)
 
 from escrow.core.decide import decide, witness
 from escrow.core.regions.loan import (
@@ -18,6 +31,7 @@ from escrow.core.regions.loan import (
 from escrow.core.roles import Role
 from escrow.core.state import Incident, evolve, fold
 from escrow.core.units import Cents, Seconds
+from escrow.core.verbs.pledge import SawCoinGone
 from escrow.core.verbs.repay import Repay
 from escrow.core.verbs.tick import Tick
 
@@ -39,6 +53,17 @@ def test_a_fact_that_would_be_refused_is_noted_with_its_facts() -> None:
 def test_a_fact_from_the_past_is_noted_too() -> None:
     (incident,) = witness(active(), Repay(Role.BORROWER, Seconds(NOW - 1), OWED))
     assert incident.code == "clock/backwards"
+
+
+def test_a_fact_that_is_told_again_is_noted_once() -> None:
+    """A watcher looks again and again; only a new story is a new incident."""
+    escrow = recovered()
+    at = escrow.system.clock
+    gone = SawCoinGone(Role.WATCHER, at, COIN_A, "ff")
+    escrow = fold(escrow, witness(escrow, gone))
+    assert [incident.code for incident in escrow.incidents] == ["pledge/spent"]
+    assert witness(escrow, replace(gone, at=Seconds(at + 60))) == ()
+    assert len(witness(escrow, replace(gone, outpoint=COIN_B))) == 1
 
 
 @pytest.mark.parametrize("stage", STAGES)

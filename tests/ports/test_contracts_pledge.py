@@ -382,11 +382,24 @@ def test_what_stays_pledged_when_one_of_two_coins_is_lost(lab: Lab):
     assert lab.tokens(lab.borrower) == 3 * DUST
 
 
-def test_a_coin_that_was_never_minted(lab: Lab):
+def test_a_coin_of_another_loan(lab: Lab):
     att = lab.mint(LOAN, COIN)
-    for change in ({"vout": 1}, {"txid": b"\x09" * 32}, {"loan": OTHER}):
-        with refuses("retire/not-lost"):
-            lab.retire(att, **change)
+    lab.mint(OTHER, COIN)
+    with refuses("retire/not-lost"):
+        lab.retire(att, loan=OTHER)
+
+
+def test_change_of_a_payout_was_never_minted_and_is_retired_once(lab: Lab):
+    att = lab.mint(LOAN, COIN)
+    change = {"txid": b"\x09" * 32, "vout": 1, "sats": DUST}
+    lab.retire(att, **change)
+    assert counts(lab, LOAN) == (COIN - DUST, 0, COIN - DUST)
+    assert lab.pledge.call("retired", change["txid"], 1) is True
+    assert lab.pledge.call("minted", change["txid"], 1) == 0
+    with refuses("retire/replayed"):
+        lab.retire(att, **change)
+    with refuses("mint/replayed"):
+        send(lab, att | change, lab.sign_attestation(att | change))
 
 
 def test_a_coin_is_retired_once(lab: Lab):
@@ -399,11 +412,19 @@ def test_a_coin_is_retired_once(lab: Lab):
         send(lab, att, lab.sign_attestation(att))
 
 
-def test_only_the_whole_coin(lab: Lab):
+def test_no_more_than_the_coin_and_not_nothing(lab: Lab):
     att = lab.mint(LOAN, COIN)
-    for sats in (COIN - 1, COIN + 1):
+    lab.mint(LOAN, COIN)
+    for sats in (0, COIN + 1):
         with refuses("mint/amount"):
             lab.retire(att, sats=sats)
+
+
+def test_what_is_left_of_a_coin_after_a_burn(lab: Lab):
+    att = lab.mint(LOAN, COIN)
+    burn(lab, DUST)
+    lab.retire(att, sats=COIN - DUST)
+    assert counts(lab, LOAN) == (0, 0, 0)
 
 
 def test_tokens_that_are_no_longer_there(lab: Lab):

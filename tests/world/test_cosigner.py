@@ -403,6 +403,53 @@ def test_a_coin_that_was_paid_out_is_no_loss(world):
         )
 
 
+def test_a_coin_that_never_was_is_no_loss(world):
+    """Else any outpoint would do to destroy tokens that others hold."""
+    deal = world.loans[0]
+    for point in (OutPoint("ab" * 32, 0), OutPoint(deal.state.vault.coins[0].outpoint[:64], 7)):
+        with pytest.raises(Refused, match="attestor/not-lost"):
+            attestor(world).attest_loss(point, terms=deal.terms, sats=COIN, at=world.now)
+
+
+def test_change_of_a_payout_that_was_thrown_out_is_no_loss(world):
+    """The coins behind it are unspent again, and the payout is sent again."""
+    deal = world.loans[0]
+    world.repay(deal)
+    world.burn(deal, btc="0.5")
+    world.mine(2)
+    [payout] = deal.state.vault.payouts
+    world.silence(*COSIGNERS)
+    world.reorg(2, drop=[payout.txid])
+    assert world.bitcoin.depth(payout.txid) is None
+    with pytest.raises(Refused, match="attestor/not-lost"):
+        attestor(world).attest_loss(
+            OutPoint(payout.txid, 1), terms=deal.terms, sats=payout.change, at=world.now
+        )
+    assert world.evm.outstanding(deal.id) == COIN
+    world.answer(*COSIGNERS)
+    world.mine(7)  # sent again after the first block
+    assert deal.state.vault.payouts[0].final
+    world.release(deal)
+    assert deal.phase == "RELEASED"
+    sound(world)
+
+
+def test_a_loss_is_at_most_what_the_coin_was_worth(world):
+    deal = world.loans[0]
+    psbt = draft(world, deal, [(home(world, "stranger"), 150_000_000 - FEE)])
+    signed = [bip174.sign(psbt, keys=world.party(name).keys) for name in ("lender", "custodian")]
+    world.silence("attestor-1", "attestor-2")
+    world.bitcoin.broadcast(bip174.extract(bip174.finalize(bip174.combine(signed))))
+    world.mine(6)
+    point = OutPoint.parse(deal.state.vault.coins[0].outpoint)
+    with pytest.raises(Refused, match="attestor/amount"):
+        attestor(world).attest_loss(point, terms=deal.terms, sats=150_000_001, at=world.now)
+    world.answer("attestor-1")
+    world.mine(1)
+    assert deal.state.token.held == 0
+    sound(world)
+
+
 def test_a_coin_is_attested_for_its_own_loan_only(world):
     first = world.loans[0]
     other = world.accept(world.offer())

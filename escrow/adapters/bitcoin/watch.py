@@ -56,7 +56,12 @@ class BitcoinWatch:
             spender = node.spender(OutPoint.parse(coin.outpoint))
             if spender is not None:
                 spends.setdefault(spender, []).append(coin.outpoint)
-            elif coin.outpoint not in there:
+            elif coin.outpoint in there:
+                continue
+            elif coin.change and node.depth(coin.outpoint.partition(":")[0]) is None:
+                # Thrown out with its payout, which is due to be sent again.
+                commands.append(SawCoin(Role.WATCHER, at, coin.outpoint, coin.sats, 0))
+            else:
                 commands.append(SawCoinGone(Role.WATCHER, at, coin.outpoint, ""))
         for outpoint, found in there.items():
             if node.spender(found.outpoint) is not None and outpoint in known:

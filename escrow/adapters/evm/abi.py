@@ -59,6 +59,8 @@ class Artifact:
     functions: Mapping[str, Function]
     events: Mapping[bytes, EventType]
     """By topic."""
+    abi: tuple[Mapping[str, Any], ...]
+    """The ABI as compilers write it, for tools of others."""
 
 
 @cache
@@ -78,6 +80,7 @@ def artifact(name: str) -> Artifact:
         constructor=_types(constructor[0]["inputs"]) if constructor else (),
         functions=MappingProxyType({function.name: function for function in functions}),
         events=MappingProxyType({event.topic: event for event in events}),
+        abi=tuple(abi),
     )
 
 

@@ -34,7 +34,7 @@ PLATFORM: Final = ""
 """Stream of what all loans share."""
 
 
-def terms_mapping(terms: Terms) -> dict[str, object]:
+def terms_mapping(terms: Terms) -> dict[str, Any]:
     """The terms by field name, as EIP-712 hashes them."""
     return {name: getattr(terms, name) for name, _ in TERMS.fields}
 

@@ -7,6 +7,7 @@ what works here works there.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 from web3.providers.base import JSONBaseProvider
@@ -18,19 +19,27 @@ from escrow.adapters.evm.rpc import Rpc
 class InProcessProvider(JSONBaseProvider):
     """A web3 provider over one :class:`Rpc`."""
 
-    def __init__(self, rpc: Rpc) -> None:
+    def __init__(self, rpc: Rpc, *, before: Callable[[], object] | None = None) -> None:
+        """``before`` is called ahead of every request, e.g. ``chain.seal`` for clients that expect
+        ``latest`` to hold all that was sent."""
         super().__init__()
         self.rpc = rpc
+        self._before = before
 
     def __repr__(self) -> str:
         return f"<InProcessProvider {self.rpc!r}>"
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
-        answer = self.rpc.handle(self.encode_rpc_request(method, params))
+        answer = self._answer(self.encode_rpc_request(method, params))
         return self.decode_rpc_response(answer.encode())
 
     def make_batch_request(
         self, requests: list[tuple[RPCEndpoint, Any]]
     ) -> list[RPCResponse] | RPCResponse:
-        answer = self.rpc.handle(self.encode_batch_rpc_request(requests))
+        answer = self._answer(self.encode_batch_rpc_request(requests))
         return cast("list[RPCResponse] | RPCResponse", self.decode_rpc_response(answer.encode()))
+
+    def _answer(self, request: bytes) -> str:
+        if self._before is not None:
+            self._before()
+        return self.rpc.handle(request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import assert_never
 
 from escrow.core.errors import Rejected
 from escrow.core.phases import takes_collateral, terms_of
@@ -62,12 +63,12 @@ def saw_coin(escrow: Escrow, command: SawCoin) -> tuple[Event, ...]:
         seen: Event = CoinSeen(command.at, command.outpoint, command.sats)
         return (seen, *_notes(escrow, command), *_buried(command, final))
     match coin.status:
-        case Spent() | Recovered():
+        case Spent():
             return ()
         case Seen() | Reorged():
             return _buried(command, final)
-        case Lost():
-            # Fetched back by a second reorganisation: it starts again.
+        case Lost() | Recovered():
+            # Fetched back by another reorganisation: it starts again.
             return (CoinSeen(command.at, command.outpoint, coin.sats), *_buried(command, final))
         case Confirming(height=height):
             if command.depth == 0:
@@ -79,6 +80,8 @@ def saw_coin(escrow: Escrow, command: SawCoin) -> tuple[Event, ...]:
             if command.depth >= final and command.height == height:
                 return ()
             return (CoinReorged(command.at, command.outpoint), *_buried(command, final))
+        case _:
+            assert_never(coin.status)
 
 
 def _buried(command: SawCoin, final: int) -> tuple[Event, ...]:
@@ -117,3 +120,5 @@ def saw_coin_gone(escrow: Escrow, command: SawCoinGone) -> tuple[Event, ...]:
         case Seen() | Confirming() | Locked() | Reorged():
             # THEN
             return (CoinLost(command.at, command.outpoint, command.spender),)
+        case _:
+            assert_never(coin.status)

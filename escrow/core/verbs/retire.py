@@ -32,13 +32,18 @@ def retire(escrow: Escrow, command: Retire) -> tuple[Event, ...]:
     # WHEN
     if command.outpoint in escrow.token.retired_outpoints:
         raise Rejected("retire/replayed", outpoint=command.outpoint)
+    # Tokens stand on minted coins, and on the change that payouts gave back.
     coin = find(escrow.vault, command.outpoint)
-    minted = command.outpoint in escrow.token.outpoints
-    if coin is None or not minted or not isinstance(coin.status, Lost | Recovered):
+    stands = coin is not None and (coin.change or coin.outpoint in escrow.token.outpoints)
+    if coin is None or not stands or not isinstance(coin.status, Lost | Recovered):
         raise Rejected("retire/not-lost", outpoint=command.outpoint)
-    if command.sats != coin.sats:
+    # Less than the coin only where a part was burned before it was lost.
+    if not 0 < command.sats <= coin.sats:
         raise Rejected("mint/amount", sats=command.sats, coin=coin.sats)
     if command.sats > outstanding(escrow.token):
         raise Rejected("retire/insufficient", sats=command.sats)
+    # All that stood on it: what were left would claim a coin that is gone.
+    if command.sats < min(coin.sats, outstanding(escrow.token)):
+        raise Rejected("mint/amount", sats=command.sats, coin=coin.sats)
     # THEN
     return (Retired(command.at, command.outpoint, command.sats, command.tx),)
