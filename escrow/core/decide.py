@@ -62,11 +62,10 @@ Command = (
 RANK: Final[dict[type[Command], int]] = {
     # 1 chain: the clock, then what Bitcoin says
     Tick: 10,
-    # A spend makes its own change known: told later, that would look like a stranger's deposit.
-    SawPayout: 11,
-    SawRecovery: 12,
-    SawCoinGone: 13,
-    SawCoin: 14,
+    SawCoinGone: 11,
+    SawCoin: 12,
+    SawRecovery: 13,
+    SawPayout: 14,
     SawPayoutDepth: 15,
     # 2 oracle
     Mark: 20,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from escrow.core.phases import backing, breach, carries_tokens, owed_burns, shortfall
+from escrow.core.phases import backing, breach, carries_tokens, missing, owed_burns, unretired_loss
 from escrow.core.regions.loan import (
     Accepted,
     Active,
@@ -240,7 +240,12 @@ def owed_by(effect: Effect) -> Role:
 
 def due(escrow: Escrow) -> tuple[Effect, ...]:
     """Everything owed at the system's clock, in the order in which it should be done."""
-    return (*_vault_due(escrow), *_token_due(escrow), *_loan_due(escrow))
+    vault = _vault_due(escrow)
+    # What was lost and no retirement will cover was burned for, and somebody owes it.
+    retiring = sum(effect.sats for effect in vault if isinstance(effect, AttestLoss))
+    short = min(missing(escrow), unretired_loss(escrow)) - retiring
+    good = (MakeGood(Sats(short)),) if short > 0 else ()
+    return (*vault, *_token_due(escrow), *good, *_loan_due(escrow))
 
 
 def wakes(escrow: Escrow) -> tuple[Seconds, ...]:
@@ -286,8 +291,6 @@ def _token_due(escrow: Escrow) -> tuple[Effect, ...]:
     coins = backing(escrow)
     if burns and sum(burn.sats for burn in burns) <= sum(coin.sats for coin in coins):
         effects.append(PayBurns(burns, coins))
-    if short := shortfall(escrow):
-        effects.append(MakeGood(short))
     over = isinstance(escrow.loan, Repaid | Seized | Cancelled | Ended)
     if over and free(escrow.token) >= MIN_DEPOSIT:
         effects.append(ClaimCoins(free(escrow.token)))

@@ -17,8 +17,7 @@ from escrow.core.phases import (
     breach,
     carries_tokens,
     debt_now,
-    is_inside,
-    owed_burns,
+    missing,
     system_phase,
     terms_of,
 )
@@ -128,13 +127,10 @@ def no_payout_is_dust(step: Step) -> bool:
 @law("INV-TOK-1", C, E)
 def supply_equals_coins(step: Step) -> bool:
     """Tokens equal the coins they stand on less unpaid burns, or a remedy is due."""
-    escrow = step.after
-    backed = sum(
-        coin.sats for coin in escrow.vault.coins if is_inside(coin) and carries_tokens(escrow, coin)
+    remedied = sum(
+        effect.sats for effect in due(step.after) if isinstance(effect, AttestLoss | MakeGood)
     )
-    if tk.outstanding(escrow.token) == backed - sum(b.sats for b in owed_burns(escrow)):
-        return True
-    return any(isinstance(effect, AttestLoss | MakeGood) for effect in due(escrow))
+    return 0 <= missing(step.after) <= remedied
 
 
 @law("INV-TOK-3", C, E)

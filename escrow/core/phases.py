@@ -103,14 +103,25 @@ def backing(escrow: Escrow) -> tuple[v.Coin, ...]:
     return tuple(coin for coin in v.locked(escrow.vault) if carries_tokens(escrow, coin))
 
 
-def shortfall(escrow: Escrow) -> Sats:
-    """Sats that were burned for and are gone from the vault, when no token is left to retire."""
-    if outstanding(escrow.token):
-        return Sats(0)
+def missing(escrow: Escrow) -> Sats:
+    """Sats that tokens and unpaid burns claim, and that are not in the vault: 0 at rest."""
     there = sum(
         coin.sats for coin in escrow.vault.coins if is_inside(coin) and carries_tokens(escrow, coin)
     )
-    return Sats(max(0, sum(burn.sats for burn in owed_burns(escrow)) - there))
+    claimed = outstanding(escrow.token) + sum(burn.sats for burn in owed_burns(escrow))
+    return Sats(claimed - there)
+
+
+def unretired_loss(escrow: Escrow) -> Sats:
+    """Sats of coins that tokens stood on and that are gone, less the tokens retired for them."""
+    token = escrow.token
+    gone = sum(
+        coin.sats
+        for coin in escrow.vault.coins
+        if coin.outpoint in token.retired_outpoints
+        or (isinstance(coin.status, v.Lost | v.Recovered) and carries_tokens(escrow, coin))
+    )
+    return Sats(gone - token.retired)
 
 
 def ended(escrow: Escrow, *, at: Seconds) -> tuple[LoanEnded, ...]:

@@ -413,6 +413,20 @@ class EscrowMachine(RuleBasedStateMachine):
         if then:
             self.settle()
 
+    @rule(how=st.sampled_from(("price", "cash", "coins")), near=NEAR)
+    def answer_the_call(self, *, how: str, near: int) -> None:
+        """The borrower brings the loan-to-value down, or nearly, and asks to be cured."""
+        at = self._later(1)
+        if how == "price":
+            self._mark(at, "restore_ltv", 1 + near)
+        elif how == "cash":
+            owed_now = debt_now(self.escrow, at=at)
+            self.ask(Repay(Role.BORROWER, at, Cents(muldiv_up(owed_now, 1, 2) + near)))
+        else:
+            self.another_coin(wait=1, sats=COIN, near=0)
+            self.ask(TopUp(Role.BORROWER, self.now, free(self.escrow.token)))
+        self.ask(Cure(Role.BORROWER, self.now))
+
     # The deal.
 
     @rule(wait=WAIT, by=BY, unsound=st.sampled_from(UNSOUND))

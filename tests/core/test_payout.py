@@ -146,10 +146,10 @@ def test_the_change_is_the_vaults_and_awaited() -> None:
 
 
 def test_change_that_was_seen_first_is_counted_once() -> None:
-    """A watcher may learn of the change before it understands the payout."""
+    """At one instant the watcher tells of coins before it tells of payouts."""
     payout_seen = sees(paid=((0, HALF - 1_000),), change=HALF)
     change_seen = SawCoin(Role.WATCHER, NOW, "pp:1", Sats(HALF), 1, 105)
-    assert in_order((change_seen, payout_seen)) == (payout_seen, change_seen)
+    assert in_order((payout_seen, change_seen)) == (change_seen, payout_seen)
     escrow = play(burned(minted(), HALF), change_seen, payout_seen)
     assert [coin.outpoint for coin in escrow.vault.coins] == [COIN_A, "pp:1"]
     change = find(escrow.vault, "pp:1")

@@ -9,7 +9,9 @@ import pytest
 from world_lab import coins, fingerprint, sound
 
 from escrow.adapters.bitcoin import psbt as bip174
+from escrow.adapters.bitcoin.policy import read_transaction
 from escrow.adapters.bitcoin.vault import payout_vsize, recovery_vsize
+from escrow.adapters.evm import typed
 from escrow.core.errors import CODES, BadInput, Refused
 from escrow.core.units import COIN
 from escrow.ports import OutPoint
@@ -216,6 +218,42 @@ def test_a_spend_that_was_signed_and_held_back(world):
     sound(world)
 
 
+def test_a_spend_whose_coin_is_gone_for_good_is_forgotten(world):
+    """What was signed can never confirm, so the burn may be paid from another coin."""
+    deal, first, second = two_coins(world)
+    accept(
+        world,
+        deal,
+        draft(world, deal, [(home(world), 150_000_000 - FEE)], coins=[first]),
+        "lender",
+        "custodian",
+    )
+    theft = draft(world, deal, [(home(world, "stranger"), 150_000_000 - FEE)], coins=[first])
+    stolen = [bip174.sign(theft, keys=world.party(name).keys) for name in ("lender", "borrower")]
+    world.bitcoin.broadcast(bip174.extract(bip174.finalize(bip174.combine(stolen))))
+    world.mine(6)
+    [payout] = deal.state.vault.payouts
+    assert payout.inputs == (second,)
+    assert world.engine.broken == []
+
+
+def test_a_thrown_out_payout_is_not_replaced_by_another(world):
+    """One of its coins is back in the mempool: what is left would pay the burn in another way."""
+    deal, first, second = two_coins(world)
+    outputs = [(home(world), 150_000_000 - FEE), (deal.vault.script_pubkey, 150_000_000)]
+    both = draft(world, deal, outputs, coins=[first, second])
+    world.bitcoin.broadcast(accept(world, deal, both, "lender", "custodian"))
+    world.mine(1)
+    [payout] = deal.state.vault.payouts
+    world.reorg(7, drop=[payout.txid])
+    assert world.bitcoin.depth(second[:64]) == 0
+    assert world.bitcoin.spender(OutPoint.parse(first)) is None
+    assert any(error.code == "payout/unknown" for error in world.acts[-1].refusals)
+    world.mine(6)
+    assert world.bitcoin.depth(payout.txid) is None  # it cannot be made again: the fee was another
+    assert world.engine.broken == []
+
+
 def test_memory_is_saved_and_forked(world, tmp_path):
     deal, first, second = two_coins(world)
     outputs = [(home(world), 150_000_000 - FEE)]
@@ -242,6 +280,29 @@ def test_what_was_signed_and_got_lost_does_not_block_the_payout(world):
     [payout] = deal.state.vault.payouts
     assert second in payout.inputs
     sound(world)
+
+
+def test_tokens_without_coins_are_not_paid_with_anothers(world):
+    """A quorum of attestors lies: the borrower burns what was minted for nothing."""
+    deal, pledge = world.loans[0], world.evm.contracts.pledge
+    message = {
+        "loan": bytes.fromhex(deal.id[2:]),
+        "holder": world.party("borrower").address_bytes,
+        "txid": b"\xab" * 32,
+        "vout": 0,
+        "sats": 150_000_000,
+        "deadline": world.now + 3_600,
+    }
+    sigs = [
+        typed.sign_attestation(world.party(name).account, attestation=message, domain=pledge.domain)
+        for name in ("attestor-1", "attestor-2")
+    ]
+    anyone = world.party("stranger").account
+    pledge.send(anyone, "mint", tuple(message.values()), sigs)
+    pledge.send(world.party("borrower").account, "burn", message["loan"], 150_000_000, home(world))
+    world.settle()
+    psbt = draft(world, deal, [(home(world), 150_000_000 - FEE)])
+    refuse(world, deal, psbt, "cosigner/change")
 
 
 # --- coins ---
@@ -403,10 +464,13 @@ def test_a_coin_that_was_paid_out_is_no_loss(world):
         )
 
 
-def test_a_coin_that_never_was_is_no_loss(world):
+def test_a_coin_that_never_was_in_the_vault_is_no_loss(world):
     """Else any outpoint would do to destroy tokens that others hold."""
     deal = world.loans[0]
-    for point in (OutPoint("ab" * 32, 0), OutPoint(deal.state.vault.coins[0].outpoint[:64], 7)):
+    txid = deal.state.vault.coins[0].outpoint[:64]
+    funding = read_transaction(world.bitcoin.transaction(txid)).vin[0].prev_out
+    elsewhere = OutPoint(funding.tx_id.hex(), funding.vout)  # a coin of the borrower's, spent
+    for point in (OutPoint("ab" * 32, 0), OutPoint(txid, 7), elsewhere):
         with pytest.raises(Refused, match="attestor/not-lost"):
             attestor(world).attest_loss(point, terms=deal.terms, sats=COIN, at=world.now)
 
