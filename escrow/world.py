@@ -28,7 +28,7 @@ from escrow.adapters.evm.typed import Sig
 from escrow.adapters.store.codec import state_hash
 from escrow.adapters.store.world_file import WorldData, read_world, write_world
 from escrow.config import LoanDefaults, WorldConfig, block_time_offset
-from escrow.core.errors import BadInput, Rejected
+from escrow.core.errors import BadInput, Refused, Rejected
 from escrow.core.laws import Step
 from escrow.core.phases import takes_collateral, terms_of
 from escrow.core.regions.loan import Accepted, Opened
@@ -88,6 +88,7 @@ class World:
         self.silent: set[str] = set()
         """Names of parties that do not answer: they neither sign nor act."""
         self.acts: list[Act] = []
+        self._closed = False
         self._acting: _Acting | None = None
         self._vaults: dict[tuple[int, Seconds], Vault] = {}
 
@@ -432,7 +433,8 @@ class World:
         return self.draw(deal)
 
     def close(self) -> None:
-        """Free both chains and the log. Nothing else works afterwards."""
+        """Free both chains and the log. What is asked afterwards is ``Refused("world/closed")``."""
+        self._closed = True
         self._wires.close()
 
     # --- price, time and chains ---
@@ -509,6 +511,7 @@ class World:
         return self._from_data(self._data())
 
     def _data(self) -> WorldData:
+        self._require_open()
         self._pace.sync()
         return self._wires.data(self.config, silent=self.silent)
 
@@ -537,6 +540,7 @@ class World:
     @contextmanager
     def _act(self, actor: str, verb: str, loan: str, **asked: object) -> Iterator[None]:
         """Bracket a verb: take in what happened outside, do it, settle, write it down."""
+        self._require_open()
         self._pace.sync()
         outer = self._acting
         acting = self._acting = _Acting(loan=loan)
@@ -563,6 +567,10 @@ class World:
                 after={name: self.engine.deal(name) for name in touched},
             )
         )
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise Refused("world/closed")
 
     def _note(self, loan: str, step: Step) -> None:
         if self._acting is not None:

@@ -152,12 +152,6 @@ def life(world: World) -> Deal:
 
 
 def loan(_: argparse.Namespace) -> Rows:
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import eth_tester  # noqa: F401 - its import warns on some versions of Python
-
     # eth-tester never dates a block before the machine's clock, so the world is set after it.
     later = Seconds(int(time.time()) + 30 * DAY)
     ours, raw, filled = [], [], []
@@ -306,10 +300,12 @@ SECTIONS = {"start": start, "core": core, "loan": loan, "worlds": worlds}
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("section", nargs="*", choices=[[], *SECTIONS], default=[])
+    parser.add_argument("section", nargs="*", help=f"{', '.join(SECTIONS)}; all if none is named")
     parser.add_argument("--worlds", type=int, default=1_000, help="fresh worlds (default 1000)")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
     options = parser.parse_args()
+    if unknown := set(options.section) - set(SECTIONS):
+        parser.error(f"no such section: {' '.join(sorted(unknown))}")
     found: dict[str, list[Row]] = {}
     for name in options.section or SECTIONS:
         found[name] = []

@@ -258,9 +258,11 @@ def wakes(escrow: Escrow) -> tuple[Seconds, ...]:
     if isinstance(loan, Indebted):
         moments.append(terms.maturity + terms.grace + 1)
     if isinstance(loan, Called):
-        # If the oracle falls silent the active clock stops, and this is merely too early.
+        # Only if the active clock runs that far: once it stands, time alone brings nothing.
         left = loan.deadline - active_seconds(escrow.system, at=now)
-        moments.append(now + max(0, left) + 1)
+        over = Seconds(now + max(0, left) + 1)
+        if is_fresh(escrow.system, at=over):
+            moments.append(over)
     return tuple(sorted(Seconds(moment) for moment in moments if moment > now))
 
 

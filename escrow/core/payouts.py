@@ -65,20 +65,31 @@ def recognise(
     fee = Sats(spent - sum(output.sats for output in outputs))
     if fee < 0:
         raise Rejected("payout/unbalanced", inputs=spent, fee=fee)
-    kept = outputs and outputs[-1].script == vault_script
-    paying = outputs[:-1] if kept else outputs
-    if not paying:
+    # A burn may name the vault itself, so its output is not change before that was tried.
+    paid = _matched(outputs, fee=fee, owed=owed)
+    change = Sats(0)
+    if paid is None and outputs and outputs[-1].script == vault_script:
+        paid = _matched(outputs[:-1], fee=fee, owed=owed)
+        change = outputs[-1].sats
+    if paid is None:
         raise Rejected("payout/not-burned", burn=0, sats=spent)
-    shares = fee_shares(fee, payees=len(paying))
+    return Payout(txid, tuple(inputs), paid, fee, change)
+
+
+def _matched(
+    outputs: Sequence[Output], *, fee: Sats, owed: Sequence[Burn]
+) -> tuple[tuple[int, Sats], ...] | None:
+    """Burn and sats of each output, if each pays a burn that is owed; there must be one."""
+    if not outputs:
+        return None
     left = list(owed)
     paid: list[tuple[int, Sats]] = []
-    for output, share in zip(paying, shares, strict=True):
+    for output, share in zip(outputs, fee_shares(fee, payees=len(outputs)), strict=True):
         match = next(
             (b for b in left if b.script == output.script and b.sats - share == output.sats), None
         )
         if match is None:
-            raise Rejected("payout/not-burned", burn=0, sats=output.sats)
+            return None
         left.remove(match)
         paid.append((match.id, output.sats))
-    change = outputs[-1].sats if kept else Sats(0)
-    return Payout(txid, tuple(inputs), tuple(paid), fee, change)
+    return tuple(paid)

@@ -21,15 +21,15 @@ class Open:
 
 
 def open_loan(escrow: Escrow, command: Open) -> tuple[Event, ...]:
-    """Raises ``open/not-accepted``, ``loan/exists``, ``open/expired``."""
+    """Raises ``open/not-accepted``, ``open/expired``, ``loan/exists``, in the contract's order."""
     # WHO: anyone; the authority is in the two signatures, which the contract checks.
     # WHEN
     loan = escrow.loan
     if isinstance(loan, Draft | Offered):
         raise Rejected("open/not-accepted")
-    if not isinstance(loan, Accepted):
-        raise Rejected("loan/exists")
     if command.at > loan.terms.expires_at:
         raise Rejected("open/expired", expires_at=loan.terms.expires_at, now=command.at)
+    if not isinstance(loan, Accepted):
+        raise Rejected("loan/exists")
     # THEN
     return (LoanOpened(command.at, command.tx),)
