@@ -110,6 +110,7 @@ CODES: Final[dict[str, str]] = {
     "token/signers": "a set has 1 to 15 distinct signers, and a quorum from one to their number",
     "evm/revert": "the contract reverted without a known code",
     "evm/contract": "no contract of this name",
+    "evm/depth": "calls nest deeper than Python's stack allows here",
     "evm/nonce": "the transaction's nonce is not the account's next",
     "evm/funds": "the account cannot pay for the transaction",
     "evm/gas": "the gas limit is too low or above the block's",

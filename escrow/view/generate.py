@@ -2,11 +2,13 @@
 
     python -m escrow.view.generate [--check]
 
-README's law table and diagram, and the transcripts of the scenes in ``tests/scenes``.
+README's law table and diagram, the command's help, and the transcripts in ``tests/scenes``.
 """
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,9 +30,22 @@ def generated() -> Iterator[tuple[Path, str]]:
     text = _between(text, "laws", law_table())
     text = _between(text, "diagram", f"```mermaid\n{mermaid()}\n```")
     yield readme, text
+    yield ROOT / "escrow" / "help.txt", _help()
     for name in SCENES:
         with play(name, seed=1) as world:
             yield ROOT / "tests" / "scenes" / f"{name}.txt", transcript(world, scene=name)
+
+
+def _help() -> str:
+    """What ``escrow --help`` prints, 80 columns wide: written down, so that it loads nothing."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from escrow.cli import main; main(['--help'])"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"COLUMNS": "80", "TERMINAL_WIDTH": "80", "NO_COLOR": "1"},
+    )
+    return done.stdout
 
 
 def _between(text: str, name: str, body: str) -> str:

@@ -248,6 +248,127 @@ def test_a_margin_call_at_every_edge(lab, changes, debt, level, near, late, agai
         both.burn(holder, both.tokens[holder])
 
 
+EXACT = {
+    "rate_bps": 0,
+    "initial_ltv": 5_000,
+    "restore_ltv": 6_250,
+    "call_ltv": 8_000,
+    "liquidation_ltv": 8_192,
+}
+"""Levels that 50,000.00 against one bitcoin reaches at a whole price, so exactly."""
+
+
+@pytest.mark.parametrize("kind", Liquidation)
+@pytest.mark.parametrize("near", [-1, 0, 1])
+def test_a_level_is_hit_exactly(lab, near, kind):
+    """At the level itself: a draw is allowed, a call is due, a cure is done, a sale is allowed."""
+    both = Both(lab, liquidation=kind, **EXACT)
+    both.open()
+    both.deposit(COIN)
+    both.top_up(Role.BORROWER, COIN)
+
+    def stand_at(level: str) -> None:
+        exact, rest = divmod(5_000_000 * CENTS_SCALE * BPS, EXACT[level] * COIN)
+        assert rest == 0
+        both.price(exact + near)
+
+    stand_at("initial_ltv")
+    draw = both.draw(Role.BORROWER, 5_000_000)
+    assert draw.code == ("draw/above-initial-ltv" if near < 0 else "")
+    if near < 0:
+        both.price(120_000 * 10**8)
+        both.draw(Role.BORROWER, 5_000_000)
+    stand_at("call_ltv")
+    assert both.margin_call(Role.STRANGER).code == ("call/healthy" if near > 0 else "")
+    if near > 0:
+        both.price(1)
+        both.margin_call(Role.STRANGER)
+    stand_at("restore_ltv")
+    assert both.cure(Role.STRANGER).code == ("cure/not-restored" if near < 0 else "")
+    stand_at("liquidation_ltv")
+    sale = both.take_over if kind is Liquidation.TAKE_OVER else both.liquidate
+    assert sale(Role.LENDER).code == ("liquidate/healthy" if near > 0 else "")
+
+
+@pytest.mark.parametrize("near", [-1, 0, 1])
+def test_an_expired_call_needs_the_call_level_exactly(lab, near):
+    both = Both(lab, cure=1, **EXACT)
+    both.open()
+    both.deposit(COIN)
+    both.top_up(Role.BORROWER, COIN)
+    both.price(120_000 * 10**8)
+    both.draw(Role.BORROWER, 5_000_000)
+    both.price(5_000_000 * CENTS_SCALE * BPS // (8_000 * COIN))
+    assert both.margin_call(Role.LENDER).code == ""
+    both.price(5_000_000 * CENTS_SCALE * BPS // (8_000 * COIN) + near)
+    assert both.expire_call(Role.STRANGER).code == "expire/cure-time"
+    both.wait(1)
+    assert both.expire_call(Role.STRANGER).code == ("expire/healthy" if near > 0 else "")
+
+
+@pytest.mark.parametrize("late", [-1, 0, 1])
+def test_a_draw_is_on_time_until_its_last_second(lab, late):
+    both = Both(lab)
+    both.open()
+    both.deposit(COIN)
+    both.top_up(Role.BORROWER, COIN)
+    both.until(both.terms.draw_by + late - 1)
+    both.price(120_000 * 10**8)
+    both.until(both.terms.draw_by + late)
+    assert both.draw(Role.BORROWER, 1).code == ("draw/window-closed" if late > 0 else "")
+
+
+@pytest.mark.parametrize("late", [-1, 0, 1])
+@pytest.mark.parametrize("by", CALLERS)
+def test_who_cancels_when(lab, late, by):
+    both = Both(lab)
+    both.open()
+    both.until(both.terms.draw_by + late)
+    over = late > 0
+    party = "cancel/draw-window" if by is Role.LENDER else "cancel/not-party"
+    assert both.cancel(by).code == ("" if over or by is Role.BORROWER else party)
+
+
+@pytest.mark.parametrize("late", [-1, 0, 1])
+def test_default_begins_after_the_grace(lab, late):
+    both = Both(lab, **EXACT)
+    both.open()
+    both.deposit(COIN)
+    both.top_up(Role.BORROWER, COIN)
+    both.price(120_000 * 10**8)
+    both.draw(Role.BORROWER, 1_000_000)
+    both.until(both.terms.maturity + both.terms.grace + late - 1)
+    both.price(120_000 * 10**8)
+    both.until(both.terms.maturity + both.terms.grace + late)
+    assert both.take_over(Role.LENDER).code == ("" if late > 0 else "liquidate/healthy")
+
+
+@pytest.mark.parametrize("late", [-1, 0, 1])
+def test_a_price_is_fresh_until_the_heartbeat_itself(lab, late):
+    both = Both(lab)
+    both.open()
+    both.deposit(COIN)
+    both.top_up(Role.BORROWER, COIN)
+    both.price(120_000 * 10**8)
+    both.wait(HEARTBEAT + late)
+    assert both.draw(Role.BORROWER, 1).code == ("price/stale" if late > 0 else "")
+    both.wait(HOUR)
+    both.price(120_000 * 10**8)  # what was lost is lost on both clocks
+    both.wait(1)
+
+
+@pytest.mark.parametrize("back", [-1, 0, HEARTBEAT - 1, HEARTBEAT, HEARTBEAT + 1])
+@pytest.mark.parametrize("later", [0, 1, 2 * HOUR])
+def test_how_old_the_first_price_may_be(lab, back, later):
+    both = Both(lab)
+    both.wait(later)
+    code = both.price(40_000 * 10**8, back=back).code
+    if back < 0:
+        assert code == "price/from-future"
+    both.price(40_000 * 10**8, back=back)
+    both.wait(HEARTBEAT)
+
+
 BOUNDS = [
     {},
     *({"initial_ltv": level} for level in (0, 1, 6_000, 6_001)),

@@ -16,11 +16,12 @@ from deals import (
     repaid,
 )
 
+from escrow.core.decide import decide
 from escrow.core.due import AttestLoss, ClaimCoins, MakeGood, RecoverCoins, due
 from escrow.core.laws import Step, broken
 from escrow.core.phases import loan_phase, owed_burns
 from escrow.core.roles import Role
-from escrow.core.state import Escrow
+from escrow.core.state import Escrow, evolve
 from escrow.core.terms import MIN_DEPOSIT
 from escrow.core.units import Sats
 from escrow.core.verbs.burn import BurnTokens
@@ -43,9 +44,10 @@ def with_change() -> Escrow:
 
 def test_change_that_is_lost_takes_its_tokens_with_it() -> None:
     before = with_change()
-    after = play(before, SawCoinGone(Role.WATCHER, NOW, "pp:1", "ff"))
+    (lost,) = decide(before, SawCoinGone(Role.WATCHER, NOW, "pp:1", "ff"))
+    after = evolve(before, lost)
     assert due(after) == (AttestLoss("pp:1", Sats(HALF)),)
-    assert broken(Step(before, after.vault, after)) == ()
+    assert broken(Step(before, lost, after)) == ()
     mended = play(after, Retire(Role.ATTESTOR, NOW, "pp:1", Sats(HALF)))
     assert due(mended) == ()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import resource
+import sys
 import weakref
 from dataclasses import dataclass, replace
 from functools import cache
@@ -469,8 +470,15 @@ class TestGas:
         loop = bytes.fromhex("5f5f5f5f5f305af100")
         init = b"\x68" + loop + bytes.fromhex("5f5260096017f3")
         deep = chain.send(sign(0, None, init)).contract_address
-        receipt = chain.send(sign(1, deep, gas=299_000_000))
-        assert (receipt.status, receipt.gas_used) == (1, 98_029)
+        before = chain.transactions()
+        try:
+            receipt = chain.send(sign(1, deep, gas=299_000_000))
+        except Refused as refusal:
+            # Python 3.12 alone has a fixed limit for C calls; then nothing may be half-done.
+            assert sys.version_info[:2] == (3, 12)
+            assert (refusal.code, chain.transactions()) == ("evm/depth", before)  # noqa: PT017
+        else:
+            assert (receipt.status, receipt.gas_used) == (1, 98_029)
 
 
 class TestRefusals:

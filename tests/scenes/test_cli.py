@@ -120,9 +120,9 @@ def _called_and_seized_in_time(run: dict[str, object]) -> None:
 
 def test_help_imports_neither_chain() -> None:
     probe = (
-        "import sys\nfrom escrow.cli import main\n"
-        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
-        "print(sorted({'web3', 'pbk', 'eth', 'btclib', 'rich'} & set(sys.modules)))"
+        "import sys\nfrom escrow.__main__ import main\n"
+        "sys.argv = ['escrow', '--help']\nmain()\n"
+        "print(sorted({'web3', 'pbk', 'eth', 'btclib', 'rich', 'typer'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"

@@ -11,7 +11,9 @@ from escrow.adapters.evm.typed import encode_terms
 from escrow.core.phases import debt_now
 from escrow.core.regions import loan as ln
 from escrow.core.regions.loan import Outcome
+from escrow.core.regions.system import active_seconds, is_fresh
 from escrow.core.regions.token import outstanding
+from escrow.core.units import Seconds
 from escrow.deal import Deal
 from escrow.world import World
 
@@ -70,8 +72,10 @@ def agrees(w: World) -> None:
     cash = w.evm.contracts.cash.call("totalSupply")
     assert sum(w.cash_of(name) for name in w.parties) == cash
     system = w.engine.system
-    price, *_ = w.evm.contracts.prices.call("latest")
+    price, _, fresh, active = w.evm.contracts.prices.call("latest")
+    at = Seconds(w.evm.chain.next_time)
     assert price == (system.price.price if system.price else 0)
+    assert (fresh, active) == (is_fresh(system, at=at), active_seconds(system, at=at))
 
 
 def sound(w: World, *incidents: str) -> None:

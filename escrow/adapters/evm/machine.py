@@ -21,6 +21,7 @@ from trie.hexary import HexaryTrie
 
 from escrow.adapters.evm.block import COINBASE, GAS_LIMIT, ZERO_HASH
 from escrow.adapters.evm.transaction import Transaction
+from escrow.core.errors import Refused
 
 DELEGATION: Final = b"\xef\x01\x00"
 """Code of an account that lends itself another's code (EIP-7702) starts with this."""
@@ -133,9 +134,16 @@ def flush(state: State) -> None:
 
 
 def run(state: State, transaction: Transaction) -> Outcome:
-    """Run a transaction to its end. The caller holds the snapshot to undo it with."""
-    # py-evm types transactions by an abstract class; it reads only what ours has as well.
-    done = state.apply_transaction(cast(SignedTransactionAPI, transaction))
+    """Run a transaction to its end. The caller holds the snapshot to undo it with.
+
+    Raises ``Refused("evm/depth")`` where Python's stack ends before the EVM's.
+    """
+    try:
+        # py-evm types transactions by an abstract class; it reads only what ours has as well.
+        done = state.apply_transaction(cast(SignedTransactionAPI, transaction))
+    except RecursionError as error:
+        # Python 3.12 has a fixed limit for C calls, below the EVM's 1,024 calls deep.
+        raise Refused("evm/depth") from error
     spent = transaction.gas - done.get_gas_remaining()
     refund = _Executor.calculate_gas_refund(done, spent)
     floor = done.data_floor_gas

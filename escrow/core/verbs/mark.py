@@ -42,8 +42,11 @@ def mark(escrow: Escrow, command: Mark) -> tuple[Event, ...]:
         raise Rejected("price/range", price=command.price)
     if command.priced_at > command.at:
         raise Rejected("price/from-future", priced_at=command.priced_at, now=command.at)
-    if last is not None and command.priced_at <= last.at:
-        raise Rejected("price/not-newer", priced_at=command.priced_at, last=last.at)
+    # Before the first price the platform counts as stale since it was set up: as if a price had
+    # just outlived the heartbeat then.
+    newest = last.at if last else Seconds(escrow.system.origin - escrow.system.heartbeat)
+    if command.priced_at <= newest:
+        raise Rejected("price/not-newer", priced_at=command.priced_at, last=newest)
     if command.at - command.priced_at > escrow.system.heartbeat:
         raise Rejected("price/too-old", priced_at=command.priced_at, now=command.at)
     # THEN
