@@ -26,7 +26,9 @@ from escrow.clock import Clock
 from escrow.config import BLOCK_INTERVAL, CHAIN_ID, FIRST_BLOCK_TIME, WorldConfig
 from escrow.core.errors import BadInput, EscrowError
 from escrow.core.laws import Step
+from escrow.core.regions.loan import Indebted
 from escrow.core.regions.system import new_system
+from escrow.core.regions.token import outstanding
 from escrow.core.roles import Role
 from escrow.core.units import PriceE8, Seconds
 from escrow.engine import Engine
@@ -216,8 +218,32 @@ def load_wires(
         # An event that cannot follow the ones before it.
         wires.close()
         raise BadInput("world/tampered", reason="log") from error
+    if not _agree(wires):
+        wires.close()
+        raise BadInput("world/tampered", reason="the log and the EVM differ")
     wires.pace.market = market
     return config, silent, wires
+
+
+def _agree(wires: Wires) -> bool:
+    """Do the log and the EVM tell the same of every loan? Where an incident was noted they may
+    differ: that is what it says."""
+    for loan, deal in wires.engine.deals.items():
+        live = isinstance(deal.loan, Indebted)
+        logged = (
+            deal.loan.debt.principal if isinstance(deal.loan, Indebted) else 0,
+            deal.token.held,
+            outstanding(deal.token),
+        )
+        # What a loan that is over leaves in the book is a claim, not a debt.
+        stored = (
+            wires.evm.entry(loan).principal if live else 0,
+            wires.evm.held(loan),
+            wires.evm.outstanding(loan),
+        )
+        if logged != stored and not deal.incidents:
+            return False
+    return True
 
 
 def _connect(

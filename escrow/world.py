@@ -459,8 +459,8 @@ class World:
         """Let time pass on the one clock. Blocks are found, duties come due, and the oracles sign
         their last price again before it grows stale, unless they are silent."""
         span = days * DAY + hours * HOUR + minutes * 60 + seconds
-        if not isinstance(span, int):
-            raise BadInput("input/time", span=str(span)[:40], reason="not whole seconds")
+        if any(type(each) is not int for each in (days, hours, minutes, seconds)):
+            raise BadInput("input/time", reason="not whole numbers")
         if span < 0:
             raise Rejected("clock/backwards", now=self.now, at=self.now + span)
         with self._act("world", "advance", PLATFORM, seconds=span):

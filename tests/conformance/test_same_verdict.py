@@ -22,7 +22,7 @@ from escrow.core.roles import Role
 from escrow.core.terms import MIN_DEPOSIT, Liquidation, check_terms
 from escrow.core.units import BPS, CENTS_SCALE, COIN, DAY, HOUR, MAX_PRICE, MAX_TIME
 
-EXAMPLES = int(os.environ.get("CONFORMANCE_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("CONFORMANCE_EXAMPLES", "24"))
 
 
 @pytest.fixture(scope="module")

@@ -272,6 +272,16 @@ def test_forged_chains_do_not_load(world, tmp_path):
         assert refusal.value.code in ("world/format", "world/tampered")
 
 
+def test_a_log_and_an_evm_of_different_moments_do_not_load(world, tmp_path):
+    """Every hash is right, and the two halves do not belong together: the last draw is missing."""
+    data = world._data()
+    last = data.evm_blocks[-1]
+    cut = (*data.evm_blocks[:-1], replace(last, txs=last.txs[:-1]))
+    write_world(tmp_path / "cut", replace(data, evm_blocks=cut))
+    with pytest.raises(BadInput, match="world/tampered"):
+        World.load(tmp_path / "cut")
+
+
 def test_forged_logs_do_not_load(world, tmp_path):
     log = world._data().log
     loan = world.loans[0].id
