@@ -12,7 +12,7 @@ def law_rows() -> list[tuple[str, ...]]:
             law.id,
             law.words,
             *("✔" if part in law.enforced else "" for part in (S, C, E)),
-            f"test_laws[{law.id}]",
+            f"tests/core/test_laws.py -k {law.id}",
         )
         for law in LAWS
     ]
