@@ -12,12 +12,14 @@ from datetime import datetime
 from typing import Final
 
 from escrow.core.errors import BadInput
+from escrow.core.scripts import DUST
 from escrow.core.units import DAY, MAX_CENTS, MAX_MONEY, MAX_PRICE, Cents, PriceE8, Sats, Seconds
 
-DUST: Final = Sats(546)
-"""Smallest output that nodes relay, for the widest common script (Bitcoin Core
-``GetDustThreshold``, P2PKH at 3,000 sat/kvB)."""
+MAX_DEPTH: Final = 32
+"""Nesting of JSON from outside; the deepest request that means something has 7."""
 
+_BRACKETS: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+"""A whole string, so that brackets in it are passed over, or a bracket."""
 _DECIMAL: Final = re.compile(r"([0-9]{1,30})(?:\.([0-9]{1,30}))?", re.ASCII)
 _ISO: Final = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
@@ -90,3 +92,17 @@ def _scaled(text: str | int, *, decimals: int, low: int, high: int) -> int:
     if amount > high:
         raise BadInput("input/amount", value=shown, reason="too large", maximum=high)
     return amount
+
+
+def is_shallow(text: str) -> bool:
+    """Whether the brackets of a JSON text nest no deeper than ``MAX_DEPTH``. Ask before parsing.
+
+    Importing py-evm raises Python's recursion limit above what the C stack bears, so the
+    standard library's parser would end the process where it should raise.
+    """
+    depth = 0
+    for found in _BRACKETS.finditer(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(found[0], 0)
+        if depth > MAX_DEPTH:
+            return False
+    return True

@@ -37,7 +37,7 @@ from escrow.core.rules import (
     owed,
     value_down,
 )
-from escrow.core.scripts import is_standard_output
+from escrow.core.scripts import DUST, DUST_CHANGE, is_standard_output
 from escrow.core.state import Escrow, Event, Incident, fold
 from escrow.core.terms import MIN_DEPOSIT
 from escrow.core.units import BPS, CENTS_SCALE, MAX_PRICE, Cents, muldiv_up
@@ -118,7 +118,7 @@ def payouts_balance_within_the_fee_bound(step: Step) -> bool:
 def no_payout_is_dust(step: Step) -> bool:
     """No payout makes dust."""
     return all(
-        sats >= 546 and (p.change == 0 or p.change >= 330)
+        sats >= DUST and (p.change == 0 or p.change >= DUST_CHANGE)
         for p in step.after.vault.payouts
         for _, sats in p.paid
     )

@@ -21,6 +21,7 @@ from escrow.core.regions.loan import (
     Loan,
     LoanEnded,
     Offered,
+    OnEvm,
     Opened,
     Outcome,
     Reason,
@@ -40,6 +41,13 @@ def terms_of(loan: Loan) -> Terms:
     if isinstance(loan, Draft):
         raise Rejected("loan/unknown")
     return loan.terms
+
+
+def on_evm(loan: Loan) -> OnEvm:
+    """The loan, if the escrow book knows it. Raises ``loan/unknown``."""
+    if isinstance(loan, Draft | Offered | Accepted):
+        raise Rejected("loan/unknown")
+    return loan
 
 
 def takes_collateral(loan: Loan) -> bool:

@@ -1,9 +1,19 @@
-"""Which Bitcoin output scripts a burn may name. Shapes only: no keys, no hashing."""
+"""Which Bitcoin output scripts a burn may name, and the least an output may carry.
+
+Shapes only: no keys, no hashing.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
+from escrow.core.units import Sats
+
+DUST: Final = Sats(546)
+"""Least output that nodes relay to any destination (Bitcoin Core ``GetDustThreshold``, P2PKH at
+3,000 sat/kvB: the largest)."""
+DUST_CHANGE: Final = Sats(330)
+"""Least output back to a vault (the same for P2WSH)."""
 _SHAPES: Final[tuple[tuple[str, str, int], ...]] = (
     ("0014", "", 44),
     ("0020", "", 68),

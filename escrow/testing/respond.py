@@ -12,6 +12,7 @@ from escrow.core.phases import terms_of
 from escrow.core.regions.vault import Coin, Payout
 from escrow.core.roles import Role
 from escrow.core.rules import fee_shares
+from escrow.core.scripts import DUST_CHANGE
 from escrow.core.state import Escrow
 from escrow.core.units import Sats, Seconds
 from escrow.core.verbs.burn import BurnTokens
@@ -31,8 +32,6 @@ DESTINATION: Final = "0014" + "11" * 20
 """Where a borrower of a perfect world has its coins sent: a P2WPKH output."""
 FEE: Final = 1_000
 """Sats that a perfect quorum pays the miner, if the terms allow as much."""
-LEAST_CHANGE: Final = 330
-"""Sats below which an output to a script hash is dust (Bitcoin Core, 3 sat/vB)."""
 BURIED: Final = 100
 """Confirmations that no terms ask more of."""
 
@@ -94,7 +93,7 @@ def _payout(escrow: Escrow, effect: owing.PayBurns, *, at: Seconds) -> tuple[Com
     fee = Sats(min(FEE, terms_of(escrow.loan).max_fee))
     for n in range(1, len(effect.coins) + 1):
         left = sum(coin.sats for coin in effect.coins[:n]) - asked
-        if left == 0 or left >= LEAST_CHANGE:
+        if left == 0 or left >= DUST_CHANGE:
             payout = pay_burns(
                 escrow,
                 txid=f"payout-{len(escrow.vault.payouts)}",

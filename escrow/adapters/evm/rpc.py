@@ -10,7 +10,6 @@ Left out: traces, proofs, state overrides, subscriptions.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -35,13 +34,12 @@ from escrow.adapters.evm.wire import (
 )
 from escrow.core.errors import BadInput, EscrowError, Refused
 from escrow.core.units import MAX_TIME
+from escrow.parse import is_shallow
 
 MAX_REQUEST: Final = 2 * 1024 * 1024
 """Bytes of a request; the largest transaction is a quarter of a MiB in hex."""
 MAX_BATCH: Final = 100
 """Requests in a batch."""
-MAX_DEPTH: Final = 32
-"""Nesting of a request; the deepest that means something has 7."""
 PARSE_ERROR: Final = -32700
 INVALID_REQUEST: Final = -32600
 METHOD_NOT_FOUND: Final = -32601
@@ -58,8 +56,6 @@ MESSAGES: Final = {
     "evm/logs": "query returns too many results",
 }
 """Words that clients look for, as geth has them."""
-_BRACKETS: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
-"""A whole string, so that brackets in it are passed over, or a bracket."""
 
 
 class Rpc:
@@ -85,7 +81,7 @@ class Rpc:
             return json.dumps(_error(None, INVALID_REQUEST, "request too large"))
         try:
             text = request.decode() if isinstance(request, bytes) else request
-            asked = json.loads(text) if _shallow(text) else None
+            asked = json.loads(text) if is_shallow(text) else None
         except ValueError:  # bad UTF-8, bad JSON, and integers of thousands of digits
             return json.dumps(_error(None, PARSE_ERROR, "parse error"))
         if not isinstance(asked, list):
@@ -279,20 +275,6 @@ METHODS: Final[Mapping[str, tuple[int, Method]]] = {
     "evm_revert": (1, Rpc.revert),
 }
 """Name → most parameters, function. Everything else answers -32601."""
-
-
-def _shallow(text: str) -> bool:
-    """Whether brackets nest no deeper than ``MAX_DEPTH``.
-
-    Importing py-evm raises Python's recursion limit above what the C stack bears, so the
-    standard library's parser would end the process where it should raise.
-    """
-    depth = 0
-    for found in _BRACKETS.finditer(text):
-        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(found[0], 0)
-        if depth > MAX_DEPTH:
-            return False
-    return True
 
 
 def _reverted(error: Reverted) -> RpcError:

@@ -133,6 +133,8 @@ Live = Opened | Active | Called | Liquidating
 """States in which the loan is on the EVM and not settled there."""
 Indebted = Active | Called | Liquidating
 """States in which something may be owed."""
+OnEvm = Live | Repaid | Seized | Cancelled | Ended
+"""States of a loan that was opened on the EVM; ``Ended`` also of one that never was."""
 Loan = (
     Draft
     | Offered

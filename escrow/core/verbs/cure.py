@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from escrow.core.errors import Rejected
-from escrow.core.phases import fresh_price
-from escrow.core.regions.loan import Accepted, CallCured, Called, Draft, Offered
+from escrow.core.phases import fresh_price, on_evm
+from escrow.core.regions.loan import CallCured, Called
 from escrow.core.roles import Role
 from escrow.core.rules import at_or_below, ltv_up, owed
 from escrow.core.state import Escrow, Event
@@ -30,9 +30,7 @@ def cure(escrow: Escrow, command: Cure) -> tuple[Event, ...]:
     """Raises ``loan/unknown``, ``cure/not-called``, ``price/stale``, ``cure/not-restored``."""
     # WHO: anyone.
     # WHEN
-    loan = escrow.loan
-    if isinstance(loan, Draft | Offered | Accepted):
-        raise Rejected("loan/unknown")
+    loan = on_evm(escrow.loan)
     if not isinstance(loan, Called):
         raise Rejected("cure/not-called")
     terms = loan.terms

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from escrow.core.errors import Rejected
-from escrow.core.phases import fresh_price
-from escrow.core.regions.loan import Accepted, Active, Draft, Drawn, Offered, Opened
+from escrow.core.phases import fresh_price, on_evm
+from escrow.core.regions.loan import Active, Drawn, Opened
 from escrow.core.roles import Role
 from escrow.core.rules import at_or_below, ltv_up, owed
 from escrow.core.state import Escrow, Event
@@ -26,9 +26,7 @@ class Draw:
 def draw(escrow: Escrow, command: Draw) -> tuple[Event, ...]:
     """Raises ``loan/unknown``, ``draw/not-borrower``, ``draw/not-open``, ``draw/window-closed``,
     ``loan/amount``, ``draw/above-principal``, ``price/stale``, ``draw/above-initial-ltv``."""
-    loan = escrow.loan
-    if isinstance(loan, Draft | Offered | Accepted):
-        raise Rejected("loan/unknown")
+    loan = on_evm(escrow.loan)
     # WHO
     if command.by is not Role.BORROWER:
         raise Rejected("draw/not-borrower", by=command.by.value)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from escrow.core.errors import Rejected
-from escrow.core.phases import fresh_price
-from escrow.core.regions.loan import Accepted, Called, CallExpired, Draft, Offered
+from escrow.core.phases import fresh_price, on_evm
+from escrow.core.regions.loan import Called, CallExpired
 from escrow.core.regions.system import active_seconds
 from escrow.core.roles import Role
 from escrow.core.rules import at_or_above, ltv_up, owed
@@ -28,9 +28,7 @@ def expire_call(escrow: Escrow, command: ExpireCall) -> tuple[Event, ...]:
     ``expire/healthy``."""
     # WHO: anyone.
     # WHEN
-    loan = escrow.loan
-    if isinstance(loan, Draft | Offered | Accepted):
-        raise Rejected("loan/unknown")
+    loan = on_evm(escrow.loan)
     if not isinstance(loan, Called):
         raise Rejected("expire/not-called")
     terms = loan.terms

@@ -6,8 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from escrow.core.errors import Rejected
-from escrow.core.phases import breach, fresh_price
-from escrow.core.regions.loan import Accepted, Draft, Indebted, Liquidated, Offered
+from escrow.core.phases import breach, fresh_price, on_evm
+from escrow.core.regions.loan import Indebted, Liquidated
 from escrow.core.regions.token import TokensFreed
 from escrow.core.roles import Role
 from escrow.core.rules import accrue, liquidation_split, ltv_up, owed, pay
@@ -29,9 +29,7 @@ class Liquidate:
 def liquidate(escrow: Escrow, command: Liquidate) -> tuple[Event, ...]:
     """Raises ``loan/unknown``, ``liquidate/…``: kind, not-lender, self, not-live, healthy, and
     ``price/stale``."""
-    loan = escrow.loan
-    if isinstance(loan, Draft | Offered | Accepted):
-        raise Rejected("loan/unknown")
+    loan = on_evm(escrow.loan)
     terms = loan.terms
     # WHO
     if command.kind is not terms.liquidation:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from escrow.core.errors import Rejected
-from escrow.core.phases import fresh_price
-from escrow.core.regions.loan import Accepted, Active, Draft, MarginCalled, Offered
+from escrow.core.phases import fresh_price, on_evm
+from escrow.core.regions.loan import Active, MarginCalled
 from escrow.core.regions.system import active_seconds
 from escrow.core.roles import Role
 from escrow.core.rules import at_or_above, ltv_up, owed
@@ -27,9 +27,7 @@ def margin_call(escrow: Escrow, command: MarginCall) -> tuple[Event, ...]:
     """Raises ``loan/unknown``, ``call/not-active``, ``price/stale``, ``call/healthy``."""
     # WHO: anyone.
     # WHEN
-    loan = escrow.loan
-    if isinstance(loan, Draft | Offered | Accepted):
-        raise Rejected("loan/unknown")
+    loan = on_evm(escrow.loan)
     if not isinstance(loan, Active):
         raise Rejected("call/not-active")
     terms = loan.terms

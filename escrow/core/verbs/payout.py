@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from escrow.core.errors import Rejected
 from escrow.core.phases import backing, owed_burns, terms_of
 from escrow.core.regions.vault import Payout, PayoutFinal, PayoutReorged, PayoutSent
 from escrow.core.roles import Role
 from escrow.core.rules import fee_shares
+from escrow.core.scripts import DUST, DUST_CHANGE
 from escrow.core.state import Escrow, Event
-from escrow.core.units import Sats, Seconds
-
-DUST: Final = Sats(546)
-"""Least output to a destination (Bitcoin Core ``GetDustThreshold`` for P2PKH, the largest)."""
-DUST_CHANGE: Final = Sats(330)
-"""Least output back to the vault (the same for P2WSH)."""
+from escrow.core.units import Seconds
 
 
 @dataclass(frozen=True, slots=True)

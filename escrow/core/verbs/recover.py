@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from escrow.core.errors import Rejected
-from escrow.core.phases import terms_of
-from escrow.core.regions.loan import Accepted, Draft, Live, LoanRecovered, Offered
+from escrow.core.phases import on_evm, terms_of
+from escrow.core.regions.loan import Live, LoanRecovered
 from escrow.core.regions.vault import CoinsRecovered, Confirming, Locked, find
 from escrow.core.roles import Role
 from escrow.core.state import Escrow, Event
@@ -58,9 +58,7 @@ def note_recovery(escrow: Escrow, command: NoteRecovery) -> tuple[Event, ...]:
     """Raises ``loan/unknown``, ``recover/not-live``, ``recover/too-early``, ``recover/held``."""
     # WHO: anyone.
     # WHEN
-    loan = escrow.loan
-    if isinstance(loan, Draft | Offered | Accepted):
-        raise Rejected("loan/unknown")
+    loan = on_evm(escrow.loan)
     if not isinstance(loan, Live):
         raise Rejected("recover/not-live")
     if command.at < loan.terms.recover_at:

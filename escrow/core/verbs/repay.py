@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from escrow.core.errors import Rejected
-from escrow.core.regions.loan import Accepted, Draft, Indebted, Offered, Repayment, is_debt_free
+from escrow.core.phases import on_evm
+from escrow.core.regions.loan import Indebted, Repayment, is_debt_free
 from escrow.core.regions.token import TokensFreed
 from escrow.core.roles import Role
 from escrow.core.rules import accrue, pay
@@ -27,9 +28,7 @@ def repay(escrow: Escrow, command: Repay) -> tuple[Event, ...]:
     """Raises ``loan/unknown``, ``repay/no-debt``, ``loan/amount``. Never asks for a price."""
     # WHO: anyone may pay another's debt.
     # WHEN
-    loan = escrow.loan
-    if isinstance(loan, Draft | Offered | Accepted):
-        raise Rejected("loan/unknown")
+    loan = on_evm(escrow.loan)
     if not isinstance(loan, Indebted):
         raise Rejected("repay/no-debt")
     if command.amount <= 0:

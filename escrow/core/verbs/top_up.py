@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from escrow.core.errors import Rejected
-from escrow.core.phases import takes_collateral
-from escrow.core.regions.loan import Accepted, Draft, Offered
+from escrow.core.phases import on_evm, takes_collateral
 from escrow.core.regions.token import TokensHeld, free
 from escrow.core.roles import Role
 from escrow.core.state import Escrow, Event
@@ -26,13 +25,12 @@ class TopUp:
 def top_up(escrow: Escrow, command: TopUp) -> tuple[Event, ...]:
     """Raises ``loan/unknown``, ``top-up/not-borrower``, ``top-up/not-live``, ``loan/amount``,
     ``top-up/no-tokens``."""
-    if isinstance(escrow.loan, Draft | Offered | Accepted):
-        raise Rejected("loan/unknown")
+    loan = on_evm(escrow.loan)
     # WHO
     if command.by is not Role.BORROWER:
         raise Rejected("top-up/not-borrower", by=command.by.value)
     # WHEN
-    if not takes_collateral(escrow.loan):
+    if not takes_collateral(loan):
         raise Rejected("top-up/not-live")
     if command.sats <= 0:
         raise Rejected("loan/amount", sats=command.sats)
