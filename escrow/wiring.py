@@ -33,12 +33,11 @@ from escrow.core.roles import Role
 from escrow.core.units import PriceE8, Seconds
 from escrow.engine import Engine
 from escrow.pace import Pace
+from escrow.parse import is_shallow
 from escrow.streams import Streams
 
 _WEI = 10**24
 """Wei that each account starts with: a million ether, for gas."""
-_MAX_META = 2_000
-"""Longest entry in a saved world's meta table, characters. Ours take a few hundred."""
 _MAX_UINT = 2**256 - 1
 
 VaultOf = Callable[[str], Vault]
@@ -164,8 +163,7 @@ def load_wires(
 
     Raises ``BadInput``: ``world/format``, ``world/tampered``.
     """
-    # py-evm raises Python's recursion limit, so deep JSON would exhaust the stack: bound it first.
-    if any(len(value) > _MAX_META for value in data.meta.values()):
+    if not all(is_shallow(value) for value in data.meta.values()):
         raise BadInput("world/format", reason="meta")
     try:
         fields = json.loads(data.meta["config"])
