@@ -1,0 +1,1 @@
+"""What this project serves over HTTP, on loopback unless told otherwise. Extra ``[web]``."""
