@@ -32,14 +32,18 @@ exports: (
 )
 
 
-# `txid` is in display order: the hexadecimal that explorers show, read as 32 bytes.
+# `txid` and `bitcoin_block` are in display order: the hexadecimal that explorers show, as 32 bytes.
+# `reserves`: sats final in the vault of `loan`, less its burns not yet paid, as the signers saw them
+# at `seen_at` (unix time) with `bitcoin_block` as the tip.
 struct Attestation:
     loan: bytes32
     holder: address
     txid: bytes32
     vout: uint32
     sats: uint256
-    deadline: uint256
+    reserves: uint256
+    seen_at: uint256
+    bitcoin_block: bytes32
 
 
 struct Retirement:
@@ -57,6 +61,9 @@ event Minted:
     txid: bytes32
     vout: uint32
     sats: uint256
+    reserves: uint256
+    seen_at: uint256
+    bitcoin_block: bytes32
 
 
 event Burned:
@@ -75,13 +82,16 @@ event Retired:
 
 
 ATTESTATION_TYPE: constant(bytes32) = keccak256(
-    "Attestation(bytes32 loan,address holder,bytes32 txid,uint32 vout,uint256 sats,uint256 deadline)"
+    "Attestation(bytes32 loan,address holder,bytes32 txid,uint32 vout,uint256 sats,"
+    "uint256 reserves,uint256 seen_at,bytes32 bitcoin_block)"
 )
 RETIREMENT_TYPE: constant(bytes32) = keccak256(
     "Retirement(bytes32 loan,address holder,bytes32 txid,uint32 vout,uint256 sats,uint256 deadline)"
 )
 # Sats. Below the minimum a payout could not pay its own fee and stay above dust.
 MIN_DEPOSIT: public(constant(uint256)) = 10_000
+# Seconds. How long what the quorum saw of the reserves may be minted on.
+RESERVE_LIFE: constant(uint256) = 3_600
 MAX_MONEY: constant(uint256) = 2_100_000_000_000_000
 MASK_64: constant(uint256) = 2**64 - 1
 # A deposit's word: loan, its low 72 bits cleared | retired 8 bits | sats 64 bits.
@@ -122,27 +132,40 @@ def __init__(
 def mint(att: Attestation, sigs: DynArray[typed_data.Sig, signer_set.MAX_SIGNERS]):
     """
     @notice Anyone may carry an attestation. Rule: an outpoint is minted once, to the holder that
-        the quorum names, until the deadline.
-    @param att What was seen: `sats` in the outpoint, final in the vault of `loan`.
+        the quorum names, and only within reserves of the loan's vault that the quorum saw freshly.
+    @param att What was seen: `sats` in the outpoint, final in the vault of `loan`, and what that
+        vault holds in all.
     @param sigs EIP-712 signatures over the attestation, at least the quorum, in any order.
     """
     # WHO
-    self._check_quorum(ATTESTATION_TYPE, att, sigs)
+    self._check_quorum(keccak256(abi_encode(ATTESTATION_TYPE, att)), sigs)
     self._may_receive(att.holder)
     # WHEN
-    assert block.timestamp <= att.deadline, "mint/expired"
+    assert att.seen_at <= block.timestamp, "mint/from-future"
+    assert block.timestamp - att.seen_at <= RESERVE_LIFE, "mint/expired"
     assert att.sats >= MIN_DEPOSIT and att.sats <= MAX_MONEY, "mint/amount"
     key: bytes32 = self._key(att.txid, att.vout)
     assert self.deposits[key] == 0, "mint/replayed"
     supply: uint256 = self.supply_and_burns
     assert (supply & MASK_64) + att.sats <= MAX_MONEY, "mint/amount"
+    word: uint256 = self.loans[att.loan]
+    assert (word & MASK_64) + att.sats <= att.reserves, "mint/reserves"
     # THEN
     self.deposits[key] = self._tag(att.loan) | att.sats
-    self.loans[att.loan] += att.sats
+    self.loans[att.loan] = word + att.sats
     self.supply_and_burns = supply + att.sats
     erc20._credit(att.holder, att.sats)
     log erc20.Transfer(sender=empty(address), receiver=att.holder, value=att.sats)
-    log Minted(loan=att.loan, holder=att.holder, txid=att.txid, vout=att.vout, sats=att.sats)
+    log Minted(
+        loan=att.loan,
+        holder=att.holder,
+        txid=att.txid,
+        vout=att.vout,
+        sats=att.sats,
+        reserves=att.reserves,
+        seen_at=att.seen_at,
+        bitcoin_block=att.bitcoin_block,
+    )
 
 
 @external
@@ -183,7 +206,7 @@ def retire(ret: Retirement, sigs: DynArray[typed_data.Sig, signer_set.MAX_SIGNER
     @param sigs EIP-712 signatures over the retirement, at least the quorum, in any order.
     """
     # WHO
-    self._check_quorum(RETIREMENT_TYPE, self._as_attestation(ret), sigs)
+    self._check_quorum(keccak256(abi_encode(RETIREMENT_TYPE, ret)), sigs)
     # WHEN
     assert block.timestamp <= ret.deadline, "mint/expired"
     key: bytes32 = self._key(ret.txid, ret.vout)
@@ -350,30 +373,12 @@ def retired(txid: bytes32, vout: uint32) -> bool:
 @view
 @internal
 def _check_quorum(
-    type_hash: bytes32,
-    att: Attestation,
-    sigs: DynArray[typed_data.Sig, signer_set.MAX_SIGNERS],
+    struct_hash: bytes32, sigs: DynArray[typed_data.Sig, signer_set.MAX_SIGNERS]
 ):
-    fault: uint256 = signer_set._fault(
-        typed_data._digest(keccak256(abi_encode(type_hash, att))), sigs
-    )
+    fault: uint256 = signer_set._fault(typed_data._digest(struct_hash), sigs)
     assert fault != signer_set.TOO_FEW, "mint/too-few-signers"
     assert fault != signer_set.STRANGER, "mint/stranger"
     assert fault != signer_set.DUPLICATE, "mint/duplicate-signer"
-
-
-@pure
-@internal
-def _as_attestation(ret: Retirement) -> Attestation:
-    # Same fields; the type hash keeps one from being taken for the other.
-    return Attestation(
-        loan=ret.loan,
-        holder=ret.holder,
-        txid=ret.txid,
-        vout=ret.vout,
-        sats=ret.sats,
-        deadline=ret.deadline,
-    )
 
 
 @view

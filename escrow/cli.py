@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from escrow.core.errors import EscrowError
+from escrow.commands import psbt, reserves, serve, vault
+from escrow.core.errors import BadInput, EscrowError
 
 if TYPE_CHECKING:
     from escrow.world import World
@@ -26,6 +27,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(psbt.app, name="psbt")
+app.add_typer(reserves.app, name="reserves")
+app.add_typer(serve.app, name="serve")
+app.add_typer(vault.app, name="vault")
 
 Seed = Annotated[int, typer.Option(help="Root of all keys and all chance.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]
@@ -34,12 +39,27 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object instead of t
 @app.command()
 def demo(
     scene: Annotated[
-        str, typer.Argument(help="release, margin-call, liquidation or recovery.")
+        str,
+        typer.Argument(
+            help="release, margin-call, liquidation or recovery; custody or token: what can go "
+            "wrong with keys."
+        ),
     ] = "release",
     seed: Seed = 1,
+    policy: Annotated[
+        str | None, typer.Option(help="Of custody: a shipped policy, or a TOML file.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Play a scene: numbered steps, why each was decided, and what both chains then hold."""
+    if policy is not None and scene != "custody":
+        raise BadInput("scenario/unknown-key", keys="--policy", scene=scene[:40])
+    if scene == "custody":
+        _walk_custody(policy, seed=_seed(seed), as_json=as_json)
+        return
+    if scene == "token":
+        _walk_tokens(as_json=as_json)
+        return
     from escrow.sim.scenes import play
 
     with play(scene, seed=_seed(seed)) as world:
@@ -133,6 +153,34 @@ def doctor(as_json: Json = False) -> None:
         return
     for name, value in found.items():
         print(f"{name:<24} {value}")
+
+
+def _walk_custody(name: str | None, *, seed: int, as_json: bool) -> None:
+    from escrow.custody.read import load_policy
+    from escrow.sim.custody import POLICY, walk
+    from escrow.view.custody import walk_as_dict, walk_text
+
+    found = walk(load_policy(name or POLICY), seed=seed)
+    if as_json:
+        print(json.dumps(walk_as_dict(found), ensure_ascii=False, indent=2))
+    else:
+        print(walk_text(found), end="")
+    if not found.agrees:
+        raise typer.Exit(1)
+
+
+def _walk_tokens(*, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from escrow.sim.token import walk
+    from escrow.view.custody import step_lines
+
+    found = walk()
+    if as_json:
+        print(json.dumps({"scene": "token", **asdict(found)}, ensure_ascii=False, indent=2))
+        return
+    for step in found.steps:
+        print("\n".join(step_lines(step)))
 
 
 def _seed(value: int) -> int:

@@ -8,6 +8,9 @@ from typing import Final
 from escrow.core.errors import BadInput
 from escrow.core.terms import Liquidation
 from escrow.core.units import DAY, HOUR, Bps, Cents, Sats, Seconds
+from escrow.custody.audit import check
+from escrow.custody.policy import Form, KeyKind, Policy
+from escrow.custody.read import load_policy, read_policy, shipped
 
 FIRST_BLOCK_TIME: Final = Seconds(1_325_376_000)
 """2012-01-01: Bitcoin block time at the start of every world.
@@ -48,6 +51,8 @@ class WorldConfig:
     """Cash that the borrower starts with, to pay interest from."""
     check_laws: bool = True
     """Check every law after every event?"""
+    policy: str = "two-of-three-recovery"
+    """Custody policy of every vault: the name of a shipped one, or TOML text, which is kept."""
 
     @property
     def deployed_at(self) -> Seconds:
@@ -72,6 +77,32 @@ class WorldConfig:
                 raise BadInput("input/amount", size=size, quorum=quorum)
         if not 1 <= self.miner_blocks <= 50:
             raise BadInput("input/amount", miner_blocks=self.miner_blocks)
+
+
+def world_policy(config: WorldConfig) -> Policy:
+    """The custody policy of a world's vaults, read and audited.
+
+    Raises BadInput: "policy/unknown" for a name that is not shipped, "policy/value" for exits
+    that are signed ahead or keys that are destroyed: no loan here agrees those up front (the
+    vault lab does); and what ``read_policy`` and ``audit.check`` raise.
+    """
+    text = config.policy
+    if not isinstance(text, str):
+        raise BadInput("policy/format", reason="not text")
+    if "[" in text:
+        policy = read_policy(text)
+        check(policy)
+    elif text in shipped():
+        policy = load_policy(text)
+    else:
+        raise BadInput("policy/unknown", name=text[:40])
+    for path in policy.paths:
+        if path.form not in (Form.SCRIPT, Form.MUSIG):
+            raise BadInput("policy/value", path=path.name, form=path.form.value, reason="no world")
+    for role in policy.roles:
+        if role.key is KeyKind.EPHEMERAL:
+            raise BadInput("policy/value", role=role.name, key=role.key.value, reason="no world")
+    return policy
 
 
 def block_time_offset(config: WorldConfig) -> int:

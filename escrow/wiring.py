@@ -121,6 +121,8 @@ class Wires:
                 "market": str(self.pace.market or ""),
                 "silent": json.dumps(sorted(silent)),
                 "signed": json.dumps({c.party.name: c.memory for c in self.cosigners}),
+                "floor": str(self.bitcoin.floor),
+                "waiting": json.dumps([each.height for each in self.bitcoin.waiting()]),
                 "evm_sealed": str(sum(block.sealed for block in self.evm.chain.export())),
             },
             log=tuple((record.stream, record.event) for record in self.log.read()),
@@ -171,6 +173,9 @@ def load_wires(
         now = Seconds(int(data.meta["now"]))
         market = PriceE8(int(data.meta["market"])) if data.meta["market"] else None
         sealed = int(data.meta["evm_sealed"])
+        floor = int(data.meta["floor"])
+        heights = [int(height) for height in json.loads(data.meta["waiting"])]
+        waiting = list(zip(data.bitcoin_mempool, heights, strict=True))
         silent = {str(name) for name in json.loads(data.meta["silent"])}
         signed = {
             str(name): {
@@ -187,8 +192,8 @@ def load_wires(
     try:
         for raw in data.bitcoin_blocks:
             node.submit_block(raw)
-        for raw in data.bitcoin_mempool:
-            node.broadcast(raw)
+        node.restore(waiting)
+        node.set_floor(floor)
         chain = _chain(config, clock, parties)
         chain.restore(
             [
@@ -262,7 +267,9 @@ def _connect(
         if party.role is Role.ORACLE
     )
     attestors = tuple(
-        Attestor(party, bitcoin=node, evm=evm, domain=contracts.pledge.domain)
+        Attestor(
+            party, bitcoin=node, evm=evm, domain=contracts.pledge.domain, now=lambda: clock.now
+        )
         for party in parties.values()
         if party.role is Role.ATTESTOR
     )

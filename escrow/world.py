@@ -50,8 +50,8 @@ if TYPE_CHECKING:
     from web3 import Web3
     from web3.contract import Contract
 
-_FEERATE: Final = 2
-"""Sats a virtual byte that parties offer for their own transactions."""
+_TARGET: Final = 1
+"""Blocks within which parties want their own transactions mined."""
 _MTP_BLOCKS: Final = 11
 """Blocks whose median is Bitcoin's own clock (BIP-113)."""
 
@@ -397,7 +397,7 @@ class World:
             for coin in self.bitcoin.coins(vault.script_pubkey)
             if self.bitcoin.spender(coin.outpoint) is None
         ]
-        fee = _FEERATE * recovery_vsize(len(found), outputs=[borrower.script])
+        fee = self._feerate() * recovery_vsize(len(found), outputs=[borrower.script])
         left = Sats(sum(coin.sats for coin in found) - fee)
         if left < dust(borrower.script):
             raise BadInput("bitcoin/funds", found=len(found), left=left)
@@ -414,6 +414,49 @@ class World:
             signed = bip174.sign(draft, keys=borrower.keys)
             self.bitcoin.broadcast(bip174.extract(bip174.finalize(signed)))
         return deal
+
+    def bump(
+        self,
+        loan: Deal | None = None,
+        *,
+        by: str = "operator",
+        feerate: int | None = None,
+        most: int | None = None,
+    ) -> str:
+        """Have the newest payout that waits pay ``feerate`` sat/vB; the txid of what does that.
+
+        The operator asks the quorum for a replacement within the bound of the terms (RBF); when
+        a payout is stuck it does so by itself. Whoever the payout pays spends that output at a fee
+        that pays for both (CPFP): its own money, so within ``most`` sats and no other bound.
+        It may also do so with a payout that is signed but too cheap to be relayed. Without a
+        ``feerate``: what the next block asks. One that pays it already is left alone.
+
+        Raises Rejected: ``payout/unknown`` if none waits that pays this party, ``payout/fee``;
+        BadInput("input/amount"); Refused: ``cosigner/…``, ``bitcoin/…``.
+        """
+        deal, rate = self._deal(loan), self._feerate() if feerate is None else feerate
+        for each in (rate, 1 if most is None else most):
+            if type(each) is not int or each < 1:
+                raise BadInput("input/amount", amount=str(each)[:40])
+        wallet, payer = self._wires.wallet(self.party(by)), self._wires.operator.payer
+        with self._act(by, "bump", deal.id, feerate=rate):
+            waiting = [
+                each.txid for each in deal.state.vault.payouts if self.bitcoin.depth(each.txid) == 0
+            ]
+            if self._role(by) is Role.OPERATOR:
+                if not waiting:
+                    raise Rejected("payout/unknown", waiting=0)
+                return payer.bump(deal.id, deal.state, waiting[-1], feerate=rate) or waiting[-1]
+            self.engine.settle()  # what is signed and held back is known once it was tried
+            held = payer.held.get(deal.id, {}).values()
+            raws = [*held, *(self.bitcoin.transaction(each) for each in waiting)]
+            parents = [raw for raw in raws if raw is not None and wallet.is_paid_by(raw)]
+            if not parents:
+                raise Rejected("payout/unknown", waiting=len(waiting), party=by)
+            child = wallet.child(
+                parents[-1], feerate=rate, most=None if most is None else Sats(most)
+            )
+            return self.bitcoin.broadcast_package((parents[-1], child))[1]
 
     def open(
         self, *, btc: str | int = "1.5", price: str | int | None = None, **terms: object
@@ -476,6 +519,12 @@ class World:
         them waits in the mempool again, except transactions in ``drop``, which are gone."""
         with self._act("miners", "reorg", PLATFORM, depth=depth):
             self._pace.reorg(depth, drop=drop)
+
+    def fee_market(self, feerate: int) -> None:
+        """From now on miners take no transaction, with what its children pay for it, below
+        ``feerate`` sat/vB, and nodes relay none. Raises BadInput("input/amount")."""
+        with self._act("miners", "fee-market", PLATFORM, feerate=feerate):
+            self.bitcoin.set_floor(feerate)
 
     def settle(self) -> None:
         """Look at both chains, for those who have used them directly."""
@@ -588,7 +637,10 @@ class World:
 
     def _send(self, by: str, script: bytes, sats: Sats) -> str:
         wallet = self._wires.wallet(self.party(by))
-        return self.bitcoin.broadcast(wallet.pay([(script, sats)], feerate=_FEERATE))
+        return self.bitcoin.broadcast(wallet.pay([(script, sats)], feerate=self._feerate()))
+
+    def _feerate(self) -> int:
+        return self.bitcoin.estimate_feerate(_TARGET)
 
     def _answers(self, party: Party) -> bool:
         return party.name not in self.silent

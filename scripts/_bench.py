@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -295,7 +296,176 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-SECTIONS = {"start": start, "core": core, "loan": loan, "worlds": worlds}
+# --- custody: the second opinion's and the kernel's own time ---
+
+
+def custody(_: argparse.Namespace) -> Rows:
+    yield from signing()
+    yield from connecting()
+
+
+def signing() -> Rows:
+    """Two parties sign apart, a third combines and finalises: each reads text and writes text."""
+    import bdkpython as bdk
+
+    from escrow.adapters.bitcoin import psbt
+    from escrow.adapters.bitcoin.keys import Keys
+    from escrow.adapters.bitcoin.psbt import Psbt
+    from escrow.adapters.bitcoin.types import OutPoint
+    from escrow.adapters.bitcoin.vault import compile_vault
+    from escrow.custody.read import load_policy
+
+    parties, private = {}, {}
+    for role in ("borrower", "lender", "custodian"):
+        words = bdk.Mnemonic.from_entropy(sha256(role.encode()).digest()[:16])
+        parties[role] = Keys.from_mnemonic(str(words))
+        root = bdk.DescriptorSecretKey(bdk.NetworkKind.TEST, words, None)
+        account = str(root.derive(bdk.DerivationPath("m/48h/1h/0h/2h"))).removesuffix("/*")
+        private[role] = f"{account}/0/0"
+    public = {role: keys.vault_key() for role, keys in parties.items()}
+    vault = compile_vault(load_policy("two-of-three"), keys=public, moments={})
+    funding = paying([(vault.script_pubkey, 10**8)], spends=("aa" * 32, 0))
+    bare = psbt.create([OutPoint(txid_of(funding), 0)], outputs=[(vault.script_pubkey, 10**7)])
+    unsigned = str(psbt.update(bare, owner=vault, prev_txs=[funding]))
+
+    def ours() -> bytes:
+        signed = [
+            str(psbt.sign(Psbt.parse(unsigned), keys=parties[role]))
+            for role in ("borrower", "lender")
+        ]
+        whole = psbt.combine([Psbt.parse(text) for text in signed])
+        return psbt.extract(psbt.finalize(whole))
+
+    wallets = {}
+    for role in ("borrower", "lender"):
+        text = vault.descriptor.partition("#")[0]
+        text = text.replace(public[role].expression, private[role])
+        wallets[role] = bdk.Wallet.create_single(
+            bdk.Descriptor(text, bdk.NetworkKind.TEST),
+            bdk.Network.REGTEST,
+            bdk.Persister.new_in_memory(),
+        )
+    options = bdk.SignOptions(
+        trust_witness_utxo=False,
+        assume_height=None,
+        allow_all_sighashes=False,
+        try_finalize=False,
+        sign_with_tap_internal_key=True,
+        allow_grinding=True,
+    )
+
+    def theirs() -> bytes:
+        signed = []
+        for role in ("borrower", "lender"):
+            copy = bdk.Psbt(unsigned)
+            wallets[role].sign(copy, options)
+            signed.append(copy.serialize())
+        first, second = (bdk.Psbt(text) for text in signed)
+        return bytes(first.combine(second).finalize().psbt.extract_tx().serialize())
+
+    assert ours() == theirs(), "BDK builds another transaction"
+    mine, other = best(ours, runs=100), best(theirs, runs=100)
+    yield Row("two-of-three: sign, sign, combine, finalise", mine * 1e3, "ms")
+    yield Row("same by BDK, in Rust", other * 1e3, "ms")
+    yield Row("ours / BDK", mine / other, "x", most=3)
+
+
+def connecting() -> Rows:
+    """A block of 100 spends of vaults: by the kernel alone, and by all that follows the chain."""
+    from escrow.adapters.bitcoin import block, psbt
+    from escrow.adapters.bitcoin.block import MINER_SCRIPT
+    from escrow.adapters.bitcoin.kernel import Kernel
+    from escrow.adapters.bitcoin.types import COINBASE_MATURITY, OutPoint
+    from escrow.adapters.bitcoin.vault import Vault
+
+    count, alone, whole, entering = 100, [], [], []
+    with TemporaryDirectory() as folder, World(seed=1) as world:
+        world.open(btc="1.5", principal="50000.00", price="80000")
+        node, roles = world.bitcoin, ("borrower", "lender", "custodian")
+        keys = [world.party(role).keys for role in roles]
+        vault = Vault.create(
+            **{role: each.vault_key(9) for role, each in zip(roles, keys, strict=True)},
+            recovery=keys[0].recovery_key(9),
+            recover_after=Seconds(node.tip_time + 365 * DAY),
+        )
+        for _ in range(COINBASE_MATURITY + 5):
+            node.mine(time=node.tip_time + 600, script_pubkey=MINER_SCRIPT)
+        kernel = Kernel(Path(folder), in_memory=True, rebuild=False)
+        known = 0
+
+        def follow() -> None:
+            nonlocal known
+            for height in range(known + 1, node.height + 1):
+                raw = node.block(height)
+                kernel.process(raw, block_hash=block.block_hash(raw))
+            known = node.height
+
+        for _ in range(5):
+            coin = node.coins(MINER_SCRIPT)[0]
+            each = (coin.sats - 10_000) // count
+            funding = paying(
+                [(vault.script_pubkey, each)] * count,
+                spends=(coin.outpoint.txid, coin.outpoint.vout),
+                witness=b"\x51",
+            )
+            node.broadcast(funding)
+            node.mine(time=node.tip_time + 600)
+            world.settle()
+            follow()
+            spends = []
+            for vout in range(count):
+                bare = psbt.create(
+                    [OutPoint(txid_of(funding), vout)],
+                    outputs=[(world.party("lender").script, each - 1_000)],
+                )
+                draft = psbt.update(bare, owner=vault, prev_txs=[funding])
+                signed = [psbt.sign(draft, keys=one) for one in keys[:2]]
+                spends.append(psbt.extract(psbt.finalize(psbt.combine(signed))))
+            entering.append(seconds(lambda raws=spends: [node.broadcast(raw) for raw in raws]))
+            built = block.build(
+                node.tip_hash,
+                height=node.height + 1,
+                time=node.tip_time + 600,
+                transactions=[entry.tx for entry in node.waiting()],
+                fees=sum(entry.fee for entry in node.waiting()),
+                script_pubkey=MINER_SCRIPT,
+                extra_nonce=block.nonce_after(node.tip_hash),
+            )
+            raw = built.raw
+            gc.collect()
+            alone.append(seconds(lambda r=raw, h=built.hash: kernel.process(r, block_hash=h)))
+            whole.append(seconds(lambda r=raw: (node.submit_block(r), world.settle())))
+            known = node.height
+            assert kernel.read(built.hash) == raw
+            assert not node.waiting()
+            assert node.tip_hash == built.hash
+        assert not world.engine.broken
+        kernel.close()
+    yield Row(f"{count} spends into the mempool", min(entering) * 1e3, "ms")
+    yield Row(f"block of {count} spends, the kernel alone", min(alone) * 1e3, "ms")
+    yield Row("same with index, mempool, engine", min(whole) * 1e3, "ms")
+    yield Row("whole path / kernel alone", min(whole) / min(alone), "x", most=3)
+
+
+def paying(
+    outputs: list[tuple[bytes, int]], *, spends: tuple[str, int], witness: bytes = b""
+) -> bytes:
+    """A transaction that makes coins. What it spends needs no signature."""
+    from btclib.script.witness import Witness
+    from btclib.tx import OutPoint, Tx, TxIn, TxOut
+
+    tx_in = TxIn(OutPoint(*spends), b"", 0xFFFFFFFF, Witness([witness] if witness else []))
+    tx = Tx(2, 0, [tx_in], [TxOut(sats, script) for script, sats in outputs])
+    return tx.serialize(include_witness=True)
+
+
+def txid_of(raw: bytes) -> str:
+    from btclib.tx import Tx
+
+    return Tx.parse(raw).id.hex()
+
+
+SECTIONS = {"start": start, "core": core, "loan": loan, "custody": custody, "worlds": worlds}
 
 
 def main() -> None:

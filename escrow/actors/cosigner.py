@@ -9,16 +9,21 @@ that was signed and held back appears on no chain, yet can be sent at any time.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from escrow.actors.party import Party
-from escrow.actors.reserves import reserves
+from escrow.actors.reserves import fee_of, reserves
 from escrow.adapters.bitcoin.psbt import Psbt, Spend, inspect, sign
 from escrow.core.errors import Refused, Rejected
 from escrow.core.payouts import Output, recognise
+from escrow.core.regions.token import Burn
 from escrow.core.regions.vault import Payout
 from escrow.core.terms import Terms
 from escrow.core.units import Sats
 from escrow.ports import BitcoinView, EvmView, OutPoint
+
+REPLACEABLE: Final = 0xFFFFFFFD
+"""Highest nSequence of a spend that may be replaced (BIP-125)."""
 
 Memory = Mapping[int, Sequence[Sequence[str]]]
 """Burn id → each spend that was signed to pay it: its txid, then the coins it takes."""
@@ -60,9 +65,13 @@ class Cosigner:
 
         Raises ``Refused``: ``cosigner/loan-state`` if the escrow book does not know these terms or
         they name another vault; ``cosigner/input`` for coins that are not this vault's, not final
-        or spent; ``cosigner/destination``, ``cosigner/fee``; ``cosigner/amount``, also if another
-        spend for the same burn was signed before and both could confirm; ``cosigner/change`` if
-        what stays does not cover the tokens outstanding.
+        or spent; ``cosigner/sequence`` if it could not be bumped; ``cosigner/destination``,
+        ``cosigner/fee``; ``cosigner/amount``, also if another spend for the same burn was signed
+        before and both could confirm; ``cosigner/change`` if what stays does not cover the tokens
+        outstanding.
+
+        A payout that waits in the mempool may be replaced, by one that pays the same burns and
+        more to the miner.
         """
         return self._review(psbt, terms=terms, script=script)[0]
 
@@ -71,27 +80,32 @@ class Cosigner:
         if self._evm.entry(loan).phase == 0 or script.hex() != "0020" + terms.vault[2:]:
             raise Refused("cosigner/loan-state", loan=loan)
         spend = inspect(psbt)
+        rivals: list[str] = []
         for each in spend.inputs:
             coin = self._bitcoin.coin(each.outpoint)
             depth = self._bitcoin.height - coin.height + 1 if coin else 0
-            if (
-                coin is None
-                or each.script_pubkey != script
-                or depth < terms.confirmations
-                or self._bitcoin.spender(each.outpoint) not in (None, spend.txid)
-            ):
+            # What is spent in a block is no coin any more; what spends it waits.
+            if coin is None or each.script_pubkey != script or depth < terms.confirmations:
                 raise Refused("cosigner/input", outpoint=str(each.outpoint), depth=depth)
+            rival = self._bitcoin.spender(each.outpoint)
+            if rival not in (None, spend.txid, *rivals):
+                rivals.append(rival or "")
         if not 0 <= spend.fee <= terms.max_fee:
             raise Refused("cosigner/fee", fee=spend.fee, bound=terms.max_fee)
         if spend.locktime:
             raise Refused("cosigner/loan-state", locktime=spend.locktime)
-        payout = self._judge_outputs(spend, loan=loan, script=script)
+        if any(each.sequence > REPLACEABLE for each in spend.inputs):
+            raise Refused("cosigner/sequence", highest=REPLACEABLE)
+        payout = self._judge_outputs(spend, rivals, loan=loan, script=script)
         self._judge_memory(payout, confirmations=terms.confirmations)
         return spend, payout
 
-    def _judge_outputs(self, spend: Spend, *, loan: str, script: bytes) -> Payout:
+    def _judge_outputs(
+        self, spend: Spend, rivals: Sequence[str], *, loan: str, script: bytes
+    ) -> Payout:
         burned = self._evm.burns(loan)
-        seen = reserves(script, burned=burned, bitcoin=self._bitcoin, but=spend.txid)
+        but = (spend.txid, *rivals)
+        seen = reserves(script, burned=burned, bitcoin=self._bitcoin, but=but)
         for each in spend.outputs:
             named = each.script_pubkey.hex()
             if each.script_pubkey != script and all(burn.script != named for burn in burned):
@@ -108,6 +122,8 @@ class Cosigner:
             )
         except Rejected as refusal:
             raise Refused("cosigner/amount", unpaid=len(seen.unpaid)) from refusal
+        if rivals:
+            self._judge_replacement(payout, rivals, burned=burned, script=script)
         # A second look at the whole, that needs no matching: what stays in the vault must cover
         # every token outstanding and every burn still unpaid.
         stays = seen.sats - spent + payout.change
@@ -117,6 +133,21 @@ class Cosigner:
         if stays < outstanding + unpaid:
             raise Refused("cosigner/change", stays=stays, outstanding=outstanding, unpaid=unpaid)
         return payout
+
+    def _judge_replacement(
+        self, payout: Payout, rivals: Sequence[str], *, burned: Sequence[Burn], script: bytes
+    ) -> None:
+        """What it pushes out must be payouts; whoever they pay, it pays; and it costs more."""
+        now = reserves(script, burned=burned, bitcoin=self._bitcoin, but=(payout.txid,))
+        if not now.payouts.issuperset(rivals):
+            raise Refused("cosigner/input", rivals=len(rivals), txid=rivals[0])
+        still = {burn.id for burn in now.unpaid} | {burn_id for burn_id, _ in payout.paid}
+        then = reserves(script, burned=burned, bitcoin=self._bitcoin, but=(payout.txid, *rivals))
+        if any(burn.id not in still for burn in then.unpaid):
+            raise Refused("cosigner/amount", rivals=len(rivals), paid=len(payout.paid))
+        most = max(fee_of(txid, bitcoin=self._bitcoin) for txid in rivals)
+        if payout.fee <= most:
+            raise Refused("cosigner/fee", fee=payout.fee, least=most + 1)
 
     def _judge_memory(self, payout: Payout, *, confirmations: int) -> None:
         """Two spends for one burn must share a coin, so that only one of them can confirm."""

@@ -6,7 +6,7 @@ about which spend was a payout, which coin is change, and which burn is still op
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from btclib.tx import Tx
@@ -16,7 +16,7 @@ from escrow.core.errors import Rejected
 from escrow.core.payouts import Output, recognise
 from escrow.core.regions.token import Burn
 from escrow.core.units import Sats
-from escrow.ports import BitcoinView, OutPoint
+from escrow.ports import BitcoinView, Coin, OutPoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,24 +29,42 @@ class Reserves:
     """Spends that paid burns and nothing else."""
     change: frozenset[OutPoint]
     """What those gave back to the vault: the tokens for it exist already."""
-    sats: Sats
+    coins: tuple[Coin, ...]
     """Coins in the chain that nothing spends, and change that waits for a block. A deposit that
     waits is not counted: it may never come."""
 
+    @property
+    def sats(self) -> Sats:
+        """All of them."""
+        return Sats(sum(coin.sats for coin in self.coins))
+
 
 def reserves(
-    script: bytes, *, burned: Sequence[Burn], bitcoin: BitcoinView, but: str = ""
+    script: bytes,
+    *,
+    burned: Sequence[Burn],
+    bitcoin: BitcoinView,
+    but: Collection[str] = (),
+    waiting: bool = True,
 ) -> Reserves:
     """Follow every spend of every coin that ever paid the vault, in chain or mempool.
 
-    ``but`` is a transaction that is looked at as if it had not been sent.
+    ``but`` are transactions that are looked at as if they had not been sent; without ``waiting``,
+    so is every one that is in no block.
     """
+
+    def spender(outpoint: OutPoint) -> str | None:
+        txid = bitcoin.spender(outpoint)
+        if txid is None or txid in but or not (waiting or bitcoin.depth(txid)):
+            return None
+        return txid
+
     owed = list(burned)
     payouts: set[str] = set()
     change: set[OutPoint] = set()
-    spenders = (bitcoin.spender(each) for each in bitcoin.history(script))
+    spenders = (spender(each) for each in bitcoin.history(script))
     for txid in dict.fromkeys(spenders):
-        raw = bitcoin.transaction(txid) if txid is not None and txid != but else None
+        raw = bitcoin.transaction(txid) if txid is not None else None
         if txid is None or raw is None:
             continue
         tx = read_transaction(raw)
@@ -67,11 +85,17 @@ def reserves(
         payouts.add(txid)
         if payout.change:
             change.add(OutPoint(txid, len(tx.vout) - 1))
-    here = [c for c in bitcoin.coins(script) if bitcoin.spender(c.outpoint) in (None, but)]
+    here = [c for c in bitcoin.coins(script) if spender(c.outpoint) is None]
     here += [c for c in bitcoin.pending(script) if c.outpoint in change]
-    return Reserves(
-        tuple(owed), frozenset(payouts), frozenset(change), Sats(sum(coin.sats for coin in here))
-    )
+    return Reserves(tuple(owed), frozenset(payouts), frozenset(change), tuple(here))
+
+
+def fee_of(txid: str, *, bitcoin: BitcoinView) -> Sats:
+    """What a known transaction pays the miner."""
+    raw = bitcoin.transaction(txid)
+    assert raw is not None
+    tx = read_transaction(raw)
+    return Sats(_taken(tx, bitcoin) - sum(each.value for each in tx.vout))
 
 
 def _taken(tx: Tx, bitcoin: BitcoinView) -> Sats:

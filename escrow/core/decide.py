@@ -25,7 +25,16 @@ from escrow.core.verbs.mark import Mark, mark
 from escrow.core.verbs.mint import Mint, mint
 from escrow.core.verbs.offer import Offer, offer
 from escrow.core.verbs.open import Open, open_loan
-from escrow.core.verbs.payout import SawPayout, SawPayoutDepth, saw_payout, saw_payout_depth
+from escrow.core.verbs.payout import (
+    SawPayout,
+    SawPayoutDepth,
+    SawPayoutStuck,
+    SawPayoutVoid,
+    saw_payout,
+    saw_payout_depth,
+    saw_payout_stuck,
+    saw_payout_void,
+)
 from escrow.core.verbs.pledge import SawCoin, SawCoinGone, saw_coin, saw_coin_gone
 from escrow.core.verbs.recover import NoteRecovery, SawRecovery, note_recovery, saw_recovery
 from escrow.core.verbs.repay import Repay, repay
@@ -39,6 +48,8 @@ Command = (
     | SawCoinGone
     | SawPayout
     | SawPayoutDepth
+    | SawPayoutVoid
+    | SawPayoutStuck
     | SawRecovery
     | Mark
     | Offer
@@ -67,6 +78,8 @@ RANK: Final[dict[type[Command], int]] = {
     SawRecovery: 13,
     SawPayout: 14,
     SawPayoutDepth: 15,
+    SawPayoutVoid: 16,
+    SawPayoutStuck: 17,
     # 2 oracle
     Mark: 20,
     # 3 agreement, collateral and money
@@ -135,6 +148,10 @@ def _decide(escrow: Escrow, command: Command) -> tuple[Event, ...]:
             return saw_payout(escrow, command)
         case SawPayoutDepth():
             return saw_payout_depth(escrow, command)
+        case SawPayoutVoid():
+            return saw_payout_void(escrow, command)
+        case SawPayoutStuck():
+            return saw_payout_stuck(escrow, command)
         case SawRecovery():
             return saw_recovery(escrow, command)
         case Mark():

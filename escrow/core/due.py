@@ -10,7 +10,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from escrow.core.phases import backing, breach, carries_tokens, missing, owed_burns, unretired_loss
+from escrow.core.payouts import fee_bound
+from escrow.core.phases import (
+    backing,
+    breach,
+    carries_tokens,
+    missing,
+    owed_burns,
+    paid_burns,
+    terms_of,
+    unretired_loss,
+)
 from escrow.core.regions.loan import (
     Accepted,
     Active,
@@ -183,6 +193,31 @@ class BuryPayout:
 
 
 @dataclass(frozen=True, slots=True)
+class BumpPayout:
+    """A payout is stuck, and the terms leave room for a higher fee: the quorum signs it again."""
+
+    txid: str
+
+    @property
+    def id(self) -> str:
+        return f"bump/{self.txid}"
+
+
+@dataclass(frozen=True, slots=True)
+class PayByChild:
+    """A payout is stuck: whoever it pays may spend the output at a fee that pays for both (CPFP).
+
+    The way out where the quorum or the bound of the terms leaves none; or the payee waits.
+    """
+
+    txid: str
+
+    @property
+    def id(self) -> str:
+        return f"child/{self.txid}"
+
+
+@dataclass(frozen=True, slots=True)
 class RecoverCoins:
     """The recovery time has come: the borrower alone may spend the vault."""
 
@@ -216,6 +251,8 @@ Effect = (
     | PayBurns
     | MakeGood
     | BuryPayout
+    | BumpPayout
+    | PayByChild
     | RecoverCoins
     | NoteRecoveryOnEvm
 )
@@ -228,11 +265,11 @@ def owed_by(effect: Effect) -> Role:
             return Role.LENDER
         case RealiseCollateral():
             return Role.LIQUIDATOR
-        case ClaimCoins() | RecoverCoins():
+        case ClaimCoins() | RecoverCoins() | PayByChild():
             return Role.BORROWER
         case AttestDeposit() | AttestLoss():
             return Role.ATTESTOR
-        case PayBurns():
+        case PayBurns() | BumpPayout():
             return Role.CUSTODIAN
         case _:
             return Role.OPERATOR
@@ -283,7 +320,15 @@ def _vault_due(escrow: Escrow) -> tuple[Effect, ...]:
                 effects.append(AttestLoss(coin.outpoint, gone))
             case _:
                 pass
-    effects.extend(BuryPayout(p.txid) for p in escrow.vault.payouts if not p.final)
+    for payout in escrow.vault.payouts:
+        if not payout.final:
+            effects.append(BuryPayout(payout.txid))
+        if payout.txid in escrow.vault.stuck:
+            if payout.fee < fee_bound(
+                paid_burns(escrow, payout), max_fee=terms_of(escrow.loan).max_fee
+            ):
+                effects.append(BumpPayout(payout.txid))
+            effects.append(PayByChild(payout.txid))
     return tuple(effects)
 
 

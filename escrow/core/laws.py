@@ -157,7 +157,7 @@ def held_tokens_move_only_by_the_book(step: Step) -> bool:
 def burn_before_coins_and_coins_before_mint(step: Step) -> bool:
     """Burn before coins leave; final coins before mint."""
     match step.event:
-        case vt.PayoutSent(payout=payout):
+        case vt.PayoutSent(payout=payout) | vt.PayoutReplaced(payout=payout):
             known = {burn.id for burn in step.before.token.burns}
             return all(burn_id in known for burn_id, _ in payout.paid)
         case tk.Minted(outpoint=outpoint):
@@ -508,6 +508,18 @@ def a_stale_platform_says_so(step: Step) -> bool:
     system = step.after.system
     fresh = is_fresh(system, at=system.clock)
     return fresh == (system_phase(system) == "RUNNING")
+
+
+@law("INV-CH-4", S, E)
+def a_bump_stays_within_its_bounds(step: Step) -> bool:
+    """A bump spends a coin of what it replaces; its fee is within the bound and what it pays."""
+    if not isinstance(step.event, vt.PayoutReplaced):
+        return True
+    old, new = step.event.old, step.event.payout
+    taken = {o for p in step.before.vault.payouts if p.txid == old for o in p.inputs}
+    return not taken.isdisjoint(new.inputs) and (
+        0 <= new.fee <= min(terms_of(step.after.loan).max_fee, sum(sats for _, sats in new.paid))
+    )
 
 
 @law("INV-META-3", C, E)

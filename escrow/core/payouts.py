@@ -8,12 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from escrow.core.errors import Rejected
 from escrow.core.regions.token import Burn
 from escrow.core.regions.vault import Payout
 from escrow.core.rules import fee_shares
-from escrow.core.units import Sats
+from escrow.core.scripts import DUST
+from escrow.core.units import Sats, muldiv_down
+
+STUCK_AFTER: Final = 6
+"""Blocks that pass a waiting payout by before it counts as stuck: about an hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,16 @@ def plan_outputs(
     if change < dust:
         raise Rejected("payout/unbalanced", inputs=spent, change=change)
     return (*outputs, Output(vault_script, Sats(change)))
+
+
+def fee_bound(burns: Sequence[Burn], *, max_fee: Sats) -> Sats:
+    """Most that a payout of ``burns`` may offer the miner: within the bound of the terms, no more
+    than it then pays out (dlcspecs: never bump more than the outcome's value), and so that no
+    payee is left with dust."""
+    half = muldiv_down(sum(burn.sats for burn in burns), 1, 2)
+    # The first payee bears the remainder of the division, less than one sat for each.
+    least = min(burn.sats for burn in burns) - DUST - len(burns) + 1
+    return Sats(max(0, min(max_fee, half, least * len(burns))))
 
 
 def recognise(

@@ -31,7 +31,7 @@ from escrow.core.regions.loan import (
 from escrow.core.regions.system import Price, Running, System, is_fresh
 from escrow.core.regions.token import Burn, free, outstanding
 from escrow.core.rules import at_or_above, owed
-from escrow.core.state import Escrow
+from escrow.core.state import Escrow, fold
 from escrow.core.terms import MIN_DEPOSIT, Terms
 from escrow.core.units import Cents, Sats, Seconds
 
@@ -89,6 +89,25 @@ def owed_burns(escrow: Escrow) -> tuple[Burn, ...]:
     """Burns that no payout has paid yet, oldest first."""
     paid = {burn_id for payout in escrow.vault.payouts for burn_id, _ in payout.paid}
     return tuple(burn for burn in escrow.token.burns if burn.id not in paid)
+
+
+def paid_burns(escrow: Escrow, payout: v.Payout) -> tuple[Burn, ...]:
+    """The burns that a payout pays, in the order of its outputs."""
+    burns = {burn.id: burn for burn in escrow.token.burns}
+    return tuple(burns[burn_id] for burn_id, _ in payout.paid)
+
+
+def displaced(escrow: Escrow, inputs: tuple[str, ...]) -> tuple[v.Payout, ...]:
+    """Payouts that cannot confirm once these coins are spent otherwise: those that spend one of
+    them, and what spends from those. Youngest first."""
+    direct = tuple(p for p in escrow.vault.payouts if not set(inputs).isdisjoint(p.inputs))
+    return v.with_heirs(escrow.vault, direct)
+
+
+def without(escrow: Escrow, payouts: tuple[v.Payout, ...]) -> Escrow:
+    """The deal as if these payouts, youngest first, had never been sent."""
+    at = escrow.system.clock
+    return fold(escrow, tuple(v.PayoutVoid(at, payout.txid, "") for payout in payouts))
 
 
 def carries_tokens(escrow: Escrow, coin: v.Coin) -> bool:
@@ -221,7 +240,7 @@ def vault_phase(escrow: Escrow) -> str:
     """Name of the vault's phase: of its coin that wants most attention."""
     vault = escrow.vault
     if any(not payout.final for payout in vault.payouts):
-        return "SPEND_BROADCAST"
+        return "SPEND_STUCK" if vault.stuck else "SPEND_BROADCAST"
     names = {coin_phase(coin.status) for coin in vault.coins}
     order = ("REORGED", "SEEN", "CONFIRMING", "LOCKED", "LOST", "RECOVERED", "SPENT")
     return next((name for name in order if name in names), "UNFUNDED")

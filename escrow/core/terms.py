@@ -11,11 +11,13 @@ from enum import IntEnum
 from typing import Final
 
 from escrow.core.errors import Rejected
-from escrow.core.units import BPS, DAY, MAX_TIME, Bps, Cents, Sats, Seconds
+from escrow.core.units import BPS, DAY, HOUR, MAX_TIME, Bps, Cents, Sats, Seconds
 
 MIN_DEPOSIT: Final = Sats(10_000)
 """Smallest coin that is minted and smallest burn that is paid: leaves room for a fee and an
 output above dust (546 sats, Bitcoin Core ``GetDustThreshold`` for P2PKH)."""
+RESERVE_LIFE: Final = HOUR
+"""How long after the attestors saw a vault's reserves tokens may be minted on them."""
 MAX_RATE: Final = Bps(100_000)
 """A rate above 1,000 % a year is refused as absurd."""
 MAX_PRINCIPAL: Final = Cents(2**63 - 1)

@@ -13,7 +13,7 @@ class KeyKind(Enum):
 
     SOFTWARE = "software"
     """In a wallet (BIP-32)."""
-    TOKEN = "token"
+    TOKEN = "token"  # noqa: S105 (no password)
     """In a PKCS#11 token that never gives it out. ECDSA only, so no taproot and no MuSig2."""
     EPHEMERAL = "ephemeral"
     """Destroyed once the exits are signed: nobody can use it afterwards (Firefish)."""

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from escrow.core.decide import Command
-from escrow.core.due import Effect, due
+from escrow.core.due import Effect, PayBurns, due
 from escrow.core.errors import CODES, Rejected
 from escrow.core.laws import Step
+from escrow.core.payouts import STUCK_AFTER
 from escrow.core.phases import debt_now, loan_phase
 from escrow.core.regions.loan import Called
 from escrow.core.regions.system import active_seconds, stale_from
@@ -48,7 +49,7 @@ from escrow.core.verbs.mark import Mark
 from escrow.core.verbs.mint import Mint
 from escrow.core.verbs.offer import Offer
 from escrow.core.verbs.open import Open
-from escrow.core.verbs.payout import SawPayout, SawPayoutDepth
+from escrow.core.verbs.payout import SawPayout, SawPayoutDepth, SawPayoutStuck, SawPayoutVoid
 from escrow.core.verbs.pledge import SawCoin, SawCoinGone
 from escrow.core.verbs.recover import NoteRecovery, SawRecovery
 from escrow.core.verbs.repay import Repay
@@ -89,8 +90,16 @@ STAGES: Final = {
     )
 }
 """Where a phase stands on the way to money."""
-STARTS: Final = ("ACTIVE", "MARGIN_CALL", "ACTIVE", "SECURED", "AWAITING_COLLATERAL", "DRAFT")
-"""Where stories start: most of them with money lent."""
+STARTS: Final = (
+    "ACTIVE",
+    "MARGIN_CALL",
+    "ACTIVE",
+    "SECURED",
+    "RELEASING",
+    "AWAITING_COLLATERAL",
+    "DRAFT",
+)
+"""Where stories start: most of them with money lent, one with a payout under way."""
 
 
 class EscrowMachine(RuleBasedStateMachine):
@@ -174,8 +183,15 @@ class EscrowMachine(RuleBasedStateMachine):
         """Terms are drawn; the deal is led to where the story starts."""
         self.offered = data.draw(self.terms())
         for _ in STAGES:
-            if STAGES.get(loan_phase(self.escrow), 0) < min(STAGES[stage], STAGES["ACTIVE"]):
+            goal = min(STAGES.get(stage, len(STAGES)), STAGES["ACTIVE"])
+            if STAGES.get(loan_phase(self.escrow), 0) < goal:
                 self.go_on()
+        if stage == "RELEASING":
+            self.repay(wait=0, by=None, what="all", near=0)
+            self.burn(wait=0, by=None, sats="half", near=0, script=SCRIPTS[0])
+            for effect in due(self.escrow):
+                if isinstance(effect, PayBurns):
+                    self._do(effect)
         if stage == "MARGIN_CALL":
             self.squeeze(level="call_ltv", near=0, then=False)
 
@@ -311,12 +327,67 @@ class EscrowMachine(RuleBasedStateMachine):
         payout = replace(payout, change=Sats(payout.change + near))
         self.ask(SawPayout(by or Role.WATCHER, self._later(wait), payout), fact=by is None)
 
-    @rule(wait=WAIT, by=SEES, pick=PICK, depth=DEPTH)
-    def bury_payout(self, *, wait: int, by: Role | None, pick: int, depth: int) -> None:
-        sent = self.escrow.vault.payouts
-        txid = sent[-1 - pick % len(sent)].txid if sent else "unheard-of"
-        seen = SawPayoutDepth(by or Role.WATCHER, self._later(wait), txid, depth)
+    @rule(
+        wait=WAIT,
+        by=SEES,
+        pick=PICK,
+        depth=DEPTH,
+        fate=st.sampled_from(("deep", "deep", "stuck", "stuck", "void")),
+    )
+    def bury_payout(self, *, wait: int, by: Role | None, pick: int, depth: int, fate: str) -> None:
+        """Blocks on a payout, a reorganisation under it, blocks beside it, or a double spend."""
+        who, at, txid = by or Role.WATCHER, self._later(wait), self._sent(pick)
+        seen: Command
+        match fate:
+            case "stuck":
+                waits = [p.txid for p in self.escrow.vault.payouts if not p.final]
+                txid = waits[-1] if waits else txid
+                seen = SawPayoutStuck(who, at, txid, STUCK_AFTER - 1 + depth)
+            case "void":
+                seen = SawPayoutVoid(who, at, txid, "theft")
+            case _:
+                seen = SawPayoutDepth(who, at, txid, depth)
         self.ask(seen, fact=by is None)
+
+    @rule(
+        wait=WAIT,
+        by=SEES,
+        pick=PICK,
+        more=st.sampled_from((1, 1, 2_000, 0, -1)),
+        fewer=st.sampled_from((0, 0, 0, 1)),
+        near=st.sampled_from((0, 0, 0, 0, 1, -1)),
+        blocks=st.sampled_from((0, STUCK_AFTER)),
+    )
+    def bump(
+        self,
+        *,
+        wait: int,
+        by: Role | None,
+        pick: int,
+        more: int,
+        fewer: int,
+        near: int,
+        blocks: int,
+    ) -> None:
+        """Another payout takes the coins of one, stuck or not: dearer, or not; perhaps without its
+        last payee."""
+        escrow = self.escrow
+        old = next((p for p in escrow.vault.payouts if p.txid == self._sent(pick)), None)
+        if old is not None:
+            self.ask(SawPayoutStuck(Role.WATCHER, self.now, old.txid, blocks), fact=True)
+            new = pay_burns(
+                escrow,
+                txid=f"bump-{len(self.history)}",
+                coins=[coin for coin in escrow.vault.coins if coin.outpoint in old.inputs],
+                burns=[burn_id for burn_id, _ in old.paid[: len(old.paid) - fewer]],
+                fee=Sats(old.fee + more),
+            )
+            new = replace(new, change=Sats(new.change + near))
+            self.ask(SawPayout(by or Role.WATCHER, self._later(wait), new), fact=by is None)
+
+    def _sent(self, pick: int) -> str:
+        sent = self.escrow.vault.payouts
+        return sent[-1 - pick % len(sent)].txid if sent else "unheard-of"
 
     @rule(wait=WAIT, by=SEES, pick=PICK)
     def recover(self, *, wait: int, by: Role | None, pick: int) -> None:

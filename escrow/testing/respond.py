@@ -9,7 +9,7 @@ from escrow.core import due as owing
 from escrow.core.decide import Command, in_order
 from escrow.core.due import Effect
 from escrow.core.phases import terms_of
-from escrow.core.regions.vault import Coin, Payout
+from escrow.core.regions.vault import Coin, Payout, change_of
 from escrow.core.roles import Role
 from escrow.core.rules import fee_shares
 from escrow.core.scripts import DUST_CHANGE
@@ -75,6 +75,10 @@ def respond(escrow: Escrow, effect: Effect, *, at: Seconds) -> tuple[Command, ..
             return _payout(escrow, effect, at=at)
         case owing.BuryPayout(txid=txid):
             return (SawPayoutDepth(Role.WATCHER, at, txid, BURIED),)
+        case owing.BumpPayout(txid=txid):
+            return _bump(escrow, txid, at=at)
+        case owing.PayByChild(txid=txid):
+            return (SawPayoutDepth(Role.WATCHER, at, txid, 1),)
         case owing.RecoverCoins(coins=coins):
             spent = tuple(coin.outpoint for coin in coins)
             return (SawRecovery(Role.WATCHER, at, f"recovery-{at}-{len(spent)}", spent),)
@@ -101,10 +105,27 @@ def _payout(escrow: Escrow, effect: owing.PayBurns, *, at: Seconds) -> tuple[Com
                 burns=[burn.id for burn in effect.burns],
                 fee=fee,
             )
-            seen: Command = SawPayout(Role.WATCHER, at, payout)
-            if not payout.change:
-                return (seen,)
-            outpoint = f"{payout.txid}:{len(payout.paid)}"
-            change = SawCoin(Role.WATCHER, at, outpoint, payout.change, BURIED, height=at)
-            return in_order((seen, change))
+            return _seen(payout, at=at)
     return ()
+
+
+def _bump(escrow: Escrow, txid: str, *, at: Seconds) -> tuple[Command, ...]:
+    """The same burns from the same coins, for a sat more."""
+    old = next(payout for payout in escrow.vault.payouts if payout.txid == txid)
+    new = pay_burns(
+        escrow,
+        txid=f"{txid}+",
+        coins=[coin for coin in escrow.vault.coins if coin.outpoint in old.inputs],
+        burns=[burn_id for burn_id, _ in old.paid],
+        fee=Sats(old.fee + 1),
+    )
+    return _seen(new, at=at)
+
+
+def _seen(payout: Payout, *, at: Seconds) -> tuple[Command, ...]:
+    """The payout, and its change buried."""
+    seen: Command = SawPayout(Role.WATCHER, at, payout)
+    if not payout.change:
+        return (seen,)
+    change = SawCoin(Role.WATCHER, at, change_of(payout), payout.change, BURIED, height=at)
+    return in_order((seen, change))

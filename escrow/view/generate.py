@@ -14,7 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from escrow.custody.read import load_policy
+from escrow.sim.custody import POLICY, walk
 from escrow.sim.scenes import SCENES, play
+from escrow.view.custody import walk_text
 from escrow.view.diagram import mermaid
 from escrow.view.tables import law_table
 from escrow.view.text import transcript
@@ -34,6 +37,7 @@ def generated() -> Iterator[tuple[Path, str]]:
     for name in SCENES:
         with play(name, seed=1) as world:
             yield ROOT / "tests" / "scenes" / f"{name}.txt", transcript(world, scene=name)
+    yield ROOT / "tests" / "scenes" / "custody.txt", walk_text(walk(load_policy(POLICY)))
 
 
 def _help() -> str:

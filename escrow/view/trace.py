@@ -52,7 +52,10 @@ def _line(act: Act, phases: tuple[str, str, str]) -> Line:
     events = list(_told(act))
     decision = ", ".join(dict.fromkeys(type(step.event).__name__ for step in events))
     reasons = dict.fromkeys(reason for step in events if (reason := why(step)))
-    refused = dict.fromkeys(f"not yet: {refusal}" for refusal in act.refusals)
+    refused = dict.fromkeys(
+        f"{'no longer' if refusal.code == 'psbt/stale' else 'not yet'}: {refusal}"
+        for refusal in act.refusals
+    )
     return Line(
         n=act.n,
         at=act.at,
@@ -86,7 +89,7 @@ def _txids(event: Event) -> tuple[str, ...]:
     match event:
         case vt.CoinSeen(outpoint=outpoint):
             return (outpoint.split(":")[0],)
-        case vt.PayoutSent(payout=payout):
+        case vt.PayoutSent(payout=payout) | vt.PayoutReplaced(payout=payout):
             return (payout.txid,)
         case vt.CoinsRecovered(txid=txid):
             return (txid,)

@@ -92,6 +92,19 @@ def why(step: Step) -> str:
             )
         case vt.PayoutFinal():
             return f"{terms_of(before.loan).confirmations} confirmations on the payout"
+        case vt.PayoutStuck(blocks=blocks):
+            return (
+                f"{blocks} blocks passed the payout by: within the bound of the terms the quorum "
+                "signs a higher fee, or a payee pays for it with a child"
+            )
+        case vt.PayoutMined():
+            return "the payout that was stuck is in a block"
+        case vt.PayoutReplaced(old=old, payout=payout):
+            return f"{short(payout.txid)} stands for {short(old)}: fee {payout.fee} sats"
+        case vt.PayoutVoid(txid=txid, by=by):
+            return f"{short(txid)} can confirm no more, its burns are owed again" + (
+                f": {short(by)} took a coin of it" if by else ""
+            )
         case vt.PayoutReorged():
             return "a reorganisation dug out the payout; it is sent again"
         case vt.CoinsRecovered(outpoints=outpoints):

@@ -298,16 +298,30 @@ class Both:
         command = Mark(Role.ORACLE, self.now, number, PriceE8(price), at, signers)
         return self.both(by, command, "prices", "post", number, price, at, sigs)
 
-    def deposit(self, sats: int) -> Answer:
-        """A final coin in the vault, attested and minted."""
+    def deposit(self, sats: int, **look: int) -> Answer:
+        """A final coin in the vault, attested and minted. ``look`` as for ``mint``."""
         point = f"{len(self.coins) + 1:064x}:0"
         self.coins.append(point)
         self._ask(SawCoin(Role.WATCHER, self.now, point, Sats(sats), 100, 1))
-        return self.mint(point, sats)
+        return self.mint(point, sats, **look)
 
-    def mint(self, point: str, sats: int) -> Answer:
-        args = self._attested(typed.sign_attestation, "attestation", point, sats)
-        command = Mint(Role.ATTESTOR, self.now, point, Sats(sats))
+    def mint(self, point: str, sats: int, *, spare: int = 0, back: int = 0) -> Answer:
+        """``spare`` is how much more the quorum saw in the vault than the tokens will be, ``back``
+        how many seconds ago."""
+        reserves = Sats(max(0, outstanding(self.state.token) + sats + spare))
+        seen_at = Seconds(self.now - back)
+        args = self._attested(
+            typed.sign_attestation,
+            "attestation",
+            point,
+            sats,
+            reserves=reserves,
+            seen_at=seen_at,
+            bitcoin_block=b"\xb1" * 32,
+        )
+        command = Mint(
+            Role.ATTESTOR, self.now, point, Sats(sats), reserves=reserves, seen_at=seen_at
+        )
         return self.both(Role.STRANGER, command, "pledge", "mint", *args)
 
     def lose(self, which: int) -> Answer | None:
@@ -317,18 +331,20 @@ class Both:
         point = self.coins[which % len(self.coins)]
         coin = next(c for c in self.state.vault.coins if c.outpoint == point)
         self._ask(SawCoinGone(Role.WATCHER, self.now, point, "theft"))
-        args = self._attested(typed.sign_retirement, "retirement", point, coin.sats)
+        args = self._attested(
+            typed.sign_retirement, "retirement", point, coin.sats, deadline=self.now + HOUR
+        )
         command = Retire(Role.ATTESTOR, self.now, point, coin.sats)
         return self.both(Role.STRANGER, command, "pledge", "retire", *args)
 
-    def _attested(self, sign, word: str, point: str, sats: int):
+    def _attested(self, sign, word: str, point: str, sats: int, **rest: object):
         message = {
             "loan": self.loan,
             "holder": raw(self.lab.people[Role.BORROWER]),
             "txid": bytes.fromhex(point[:64]),
             "vout": int(point[65:]),
             "sats": sats,
-            "deadline": self.now + HOUR,
+            **rest,
         }
         domain = self.lab.contracts.pledge.domain
         sigs = [sign(who, **{word: message}, domain=domain) for who in self.lab.attestors[:2]]

@@ -19,7 +19,7 @@ from escrow.core.regions.loan import Accepted, Called
 from escrow.core.regions.system import active_seconds, stale_from
 from escrow.core.regions.token import free
 from escrow.core.roles import Role
-from escrow.core.terms import MIN_DEPOSIT, Liquidation, check_terms
+from escrow.core.terms import MIN_DEPOSIT, RESERVE_LIFE, Liquidation, check_terms
 from escrow.core.units import BPS, CENTS_SCALE, COIN, DAY, HOUR, MAX_PRICE, MAX_TIME
 
 EXAMPLES = int(os.environ.get("CONFORMANCE_EXAMPLES", "24"))
@@ -51,6 +51,10 @@ MOMENT = st.sampled_from(
 )
 BACK = st.sampled_from((0, 1, HEARTBEAT, HEARTBEAT + 1, -1))
 """Seconds by which a price is dated before the present."""
+SPARE = st.sampled_from((0, 1, -1, COIN))
+"""Sats that the quorum saw in the vault beyond what the tokens will be."""
+AGE = st.sampled_from((0, 1, RESERVE_LIFE, RESERVE_LIFE + 1, -1))
+"""Seconds since the quorum saw them."""
 RIGHT = st.sampled_from((None, None, None, *CALLERS))
 """Who asks: mostly whoever may."""
 
@@ -67,6 +71,7 @@ ASKS = st.one_of(
     ),
     st.tuples(st.just("open"), BY),
     st.tuples(st.just("deposit"), st.sampled_from((COIN, COIN // 3, MIN_DEPOSIT)), NEAR),
+    st.tuples(st.just("deposit_seen"), SPARE, AGE),
     st.tuples(st.just("mint_again")),
     st.tuples(st.just("lose"), st.integers(0, 3)),
     st.tuples(st.just("top_up"), RIGHT, SATS, NEAR),
@@ -150,6 +155,10 @@ def ask(both: Both, verb: str, *args) -> None:
         case "deposit", (size, near):
             if size + near >= MIN_DEPOSIT:
                 both.deposit(size + near)
+        case "deposit_seen", (spare, back):
+            # A coin that is never minted looks like change to the contract, and to the core not.
+            if both.deposit(COIN, spare=spare, back=back).code:
+                both.mint(both.coins[-1], COIN)
         case "mint_again", ():
             if both.coins:
                 coin = both.state.vault.coins[-1]
@@ -304,6 +313,25 @@ def test_an_expired_call_needs_the_call_level_exactly(lab, near):
     assert both.expire_call(Role.STRANGER).code == "expire/cure-time"
     both.wait(1)
     assert both.expire_call(Role.STRANGER).code == ("expire/healthy" if near > 0 else "")
+
+
+@pytest.mark.parametrize("back", [-2, -1, 0, 1, RESERVE_LIFE, RESERVE_LIFE + 1])
+@pytest.mark.parametrize("spare", [-1, 0, 1])
+def test_mints_stay_within_reserves_seen_freshly(lab, back, spare):
+    """The age is judged before the amount; each refusal leaves the coin to be minted later."""
+    both = Both(lab)
+    both.open()
+    both.deposit(COIN)
+    both.wait(2 * HOUR)
+    code = "mint/from-future" if back < 0 else "mint/expired" if back > RESERVE_LIFE else ""
+    code = code or ("mint/reserves" if spare < 0 else "")
+    assert both.deposit(COIN, spare=spare, back=back).code == code
+    if code:
+        assert both.mint(both.coins[-1], COIN).code == ""
+    assert both.burn(Role.BORROWER, COIN // 2).code == ""
+    assert both.deposit(COIN // 2, spare=-1).code == "mint/reserves"
+    assert both.mint(both.coins[-1], COIN // 2).code == ""
+    assert both.mint(both.coins[-1], COIN // 2, spare=-1).code == "mint/replayed"
 
 
 @pytest.mark.parametrize("late", [-1, 0, 1])

@@ -30,7 +30,7 @@ from escrow.core.verbs.mark import Mark
 from escrow.core.verbs.mint import Mint
 from escrow.core.verbs.offer import Offer
 from escrow.core.verbs.open import Open
-from escrow.core.verbs.payout import SawPayout, SawPayoutDepth
+from escrow.core.verbs.payout import SawPayout, SawPayoutDepth, SawPayoutStuck
 from escrow.core.verbs.pledge import SawCoin
 from escrow.core.verbs.recover import NoteRecovery, SawRecovery
 from escrow.core.verbs.repay import Repay
@@ -213,6 +213,11 @@ def payout(**changes: Any) -> Payout:
 def paid_out(escrow: Escrow, **changes: Any) -> Escrow:
     """The payout is on Bitcoin, in the mempool."""
     return play(escrow, SawPayout(Role.WATCHER, escrow.system.clock, payout(**changes)))
+
+
+def stuck(escrow: Escrow, *, txid: str = "pp") -> Escrow:
+    """Six blocks passed the payout by."""
+    return play(escrow, SawPayoutStuck(Role.WATCHER, escrow.system.clock, txid, 6))
 
 
 def released(**terms: Any) -> Escrow:

@@ -38,6 +38,7 @@ from deals import (
     secured,
     seized,
     stale,
+    stuck,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -47,6 +48,7 @@ from escrow.core.due import (
     AttestDeposit,
     AttestLoss,
     AwaitReburial,
+    BumpPayout,
     BuryPayout,
     CallMargin,
     CancelOnEvm,
@@ -58,6 +60,7 @@ from escrow.core.due import (
     NoteRecoveryOnEvm,
     OpenOnEvm,
     PayBurns,
+    PayByChild,
     RealiseCollateral,
     RecoverCoins,
     due,
@@ -100,6 +103,11 @@ def until(escrow: Escrow, at: int) -> Escrow:
 def expired(price: PriceE8 = AT_CALL) -> Escrow:
     """One second past the deadline of a call."""
     return kept_fresh(called(), until=Seconds(called().loan.deadline + 1), price=price)
+
+
+def dear(fee: int) -> Escrow:
+    """All is paid out, at this fee."""
+    return paid_out(burned(repaid()), fee=fee, paid=((0, ONE - fee),))
 
 
 def coins(escrow: Escrow):
@@ -167,6 +175,13 @@ def coins(escrow: Escrow):
         ),
         (lambda: play(burned(repaid()), DUG_OUT), [AwaitReburial(COIN_A)]),
         (lambda: paid_out(burned(repaid())), [BuryPayout("pp")]),
+        (
+            lambda: stuck(paid_out(burned(repaid()))),
+            [BuryPayout("pp"), BumpPayout("pp"), PayByChild("pp")],
+        ),
+        (lambda: stuck(dear(4_999)), [BuryPayout("pp"), BumpPayout("pp"), PayByChild("pp")]),
+        # The bound of the terms leaves no room: only a payee can help, or time.
+        (lambda: stuck(dear(5_000)), [BuryPayout("pp"), PayByChild("pp")]),
         (released, []),
         (
             lambda: play(released(), SawPayoutDepth(Role.WATCHER, NOW, "pp", 0)),
@@ -225,6 +240,8 @@ def test_without_coins_nobody_is_called() -> None:
         ),
         (MakeGood(ONE), Role.OPERATOR, f"make-good/{ONE}"),
         (BuryPayout("pp"), Role.OPERATOR, "bury/pp"),
+        (BumpPayout("pp"), Role.CUSTODIAN, "bump/pp"),
+        (PayByChild("pp"), Role.BORROWER, "child/pp"),
         (RecoverCoins(coins(minted())), Role.BORROWER, "recover/aa:0"),
         (NoteRecoveryOnEvm(), Role.OPERATOR, "recovered"),
     ],

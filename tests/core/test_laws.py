@@ -51,7 +51,7 @@ from escrow.core.regions.loan import (
 )
 from escrow.core.regions.system import Price, Running
 from escrow.core.regions.token import Burn, Minted, TokensFreed
-from escrow.core.regions.vault import CoinsRecovered, PayoutSent
+from escrow.core.regions.vault import CoinsRecovered, PayoutReplaced, PayoutSent
 from escrow.core.roles import Role
 from escrow.core.rules import INTEREST_DEN, Debt
 from escrow.core.state import Escrow, Event, Incident, evolve
@@ -153,6 +153,13 @@ def sent(**changes: Any) -> Step:
     before = burned(repaid())
     happened = PayoutSent(NOW, payout(**changes))
     return Step(before, happened, evolve(before, happened))
+
+
+def bump(old: str = "pp", **changes: Any) -> Step:
+    """A payout takes the place of another, which the rules may not have let through."""
+    before = paid_out(burned(repaid()))
+    happened = PayoutReplaced(NOW, old, payout(txid="qq", **changes))
+    return Step(before, happened, before)
 
 
 def bare() -> Escrow:
@@ -287,6 +294,17 @@ KEPT: dict[str, list[Step]] = {
         *steps(active(), Tick(Role.WATCHER, Seconds(NOW + DAY))),
         *steps(draft(), Tick(Role.WATCHER, Seconds(NOW + DAY))),
     ],
+    "INV-CH-4": [
+        first(
+            paid_out(burned(repaid())),
+            SawPayout(
+                Role.WATCHER, NOW, payout(txid="qq", fee=Sats(2_000), paid=((0, ONE - 2_000),))
+            ),
+        ),
+        bump(fee=TERMS.max_fee),
+        bump(fee=Sats(4_000), paid=((0, Sats(4_000)),)),
+        shows(active()),
+    ],
     "INV-META-3": [shows(active()), shows(active(), replace(NOTHING, code="price/stale"))],
 }
 
@@ -322,6 +340,7 @@ BROKEN: dict[str, list[Step]] = {
     "INV-TOK-4": [Step(active(), NOTHING, token(active(), held=Sats(0)))],
     "INV-TOK-6": [
         Step(repaid(), PayoutSent(NOW, payout()), repaid()),
+        Step(repaid(), PayoutReplaced(NOW, "oo", payout()), repaid()),
         Step(opened(), Minted(NOW, COIN_A, ONE, ""), minted()),
         Step(
             play(opened(), SawCoin(Role.WATCHER, NOW, COIN_A, ONE, 1, 100)),
@@ -457,6 +476,13 @@ BROKEN: dict[str, list[Step]] = {
     "INV-CLK-6": [
         Step(active(), NOTHING, system(active(), clock=LATER, lost=Seconds(1))),
         Step(draft(), NOTHING, system(draft(), clock=LATER, price=active().system.price)),
+    ],
+    "INV-CH-4": [
+        bump("oo"),
+        bump(inputs=("ee:0",)),
+        bump(fee=Sats(TERMS.max_fee + 1)),
+        bump(fee=Sats(-1)),
+        bump(fee=Sats(4_001), paid=((0, Sats(4_000)),)),
     ],
     "INV-META-3": [shows(active(), replace(NOTHING, code="loan/bribe"))],
 }

@@ -1,5 +1,7 @@
 """Attested coins are minted, each once."""
 
+from dataclasses import replace
+
 import pytest
 from deals import (
     COIN_A,
@@ -21,8 +23,8 @@ from escrow.core.regions.token import Minted, free
 from escrow.core.regions.vault import Coin, Locked, Vault
 from escrow.core.roles import Role
 from escrow.core.state import Escrow
-from escrow.core.terms import MIN_DEPOSIT
-from escrow.core.units import MAX_MONEY, Sats
+from escrow.core.terms import MIN_DEPOSIT, RESERVE_LIFE
+from escrow.core.units import MAX_MONEY, Sats, Seconds
 from escrow.core.verbs.mint import Mint
 from escrow.core.verbs.pledge import SawCoin, SawCoinGone
 
@@ -88,6 +90,47 @@ def test_the_least_and_the_most(sats: int, code: str) -> None:
     coin = Coin(COIN_A, Sats(sats), Locked(100))
     escrow = Escrow(opened().system, opened().loan, Vault((coin,)))
     assert code_of(escrow, Mint(Role.ATTESTOR, NOW, COIN_A, Sats(sats))) == code
+
+
+@pytest.mark.parametrize(
+    ("age", "code"),
+    [
+        (-1, "mint/from-future"),
+        (0, ""),
+        (RESERVE_LIFE, ""),
+        (RESERVE_LIFE + 1, "mint/expired"),
+    ],
+)
+def test_the_reserves_were_seen_within_the_hour(age: int, code: str) -> None:
+    assert code_of(confirmed(), replace(GOOD, seen_at=Seconds(NOW - age))) == code
+
+
+@pytest.mark.parametrize(("spare", "code"), [(-1, "mint/reserves"), (0, ""), (1, "")])
+def test_tokens_stay_within_the_reserves_that_were_stated(spare: int, code: str) -> None:
+    assert code_of(confirmed(), replace(GOOD, reserves=Sats(ONE + spare))) == code
+    two = play(minted(), final("cc:0", sats=ONE))
+    second = replace(GOOD, outpoint="cc:0", reserves=Sats(2 * ONE + spare))
+    assert code_of(two, second) == code
+    # What was burned is claimed no more, and the quorum has taken it off the reserves.
+    less = replace(second, reserves=Sats(2 * ONE - MIN_DEPOSIT + spare))
+    assert code_of(play(burned(minted(), MIN_DEPOSIT), final("cc:0", sats=ONE)), less) == code
+
+
+def test_the_first_rule_broken_is_named() -> None:
+    """In the contract's order; each case breaks all that follow, too."""
+    late, early = Seconds(NOW + 1), Seconds(NOW - RESERVE_LIFE - 1)
+    bad = replace(GOOD, seen_at=late, sats=Sats(0), reserves=Sats(0))
+    steps = (
+        ("mint/from-future", {}),
+        ("mint/expired", {"seen_at": early}),
+        ("mint/amount", {"seen_at": NOW}),
+        ("mint/replayed", {"sats": ONE}),
+        ("mint/reserves", {"outpoint": "cc:0"}),
+    )
+    escrow = play(minted(), final("cc:0", sats=ONE))
+    for code, change in steps:
+        bad = replace(bad, **change)
+        assert code_of(escrow, bad) == code
 
 
 def test_an_outpoint_is_minted_once() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from escrow.core.errors import Rejected
-from escrow.core.payouts import Output, plan_outputs, recognise
+from escrow.core.payouts import Output, fee_bound, plan_outputs, recognise
 from escrow.core.regions.token import Burn
 from escrow.core.regions.vault import Payout
 from escrow.core.units import Sats
@@ -104,3 +104,32 @@ def test_what_is_planned_is_recognised(sats: list[int], fee: int, change: int) -
     )
     assert (payout.fee, payout.change) == (fee, change)
     assert sorted(burn for burn, _ in payout.paid) == list(range(len(sats)))
+
+
+@pytest.mark.parametrize(
+    ("sats", "max_fee", "bound"),
+    [
+        ((10_000,), 100_000, 5_000),
+        ((10_000,), 4_999, 4_999),
+        ((10_001,), 100_000, 5_000),
+        ((10_000, 100_000_000), 10_000_000, 2 * 9_453),
+        ((10_000, 10_000), 100_000, 10_000),
+        ((600,), 100_000, 54),
+        ((500,), 100_000, 0),
+    ],
+)
+def test_a_fee_is_bounded_by_terms_value_and_dust(sats, max_fee: int, bound: int) -> None:
+    burns = [Burn(i, Sats(each), SCRIPT) for i, each in enumerate(sats)]
+    assert fee_bound(burns, max_fee=Sats(max_fee)) == bound
+
+
+@given(st.lists(st.integers(10_000, 10**9), min_size=1, max_size=9), st.integers(1, 10_000_000))
+def test_within_its_bound_a_fee_leaves_nobody_with_dust(sats: list[int], max_fee: int) -> None:
+    burns = [Burn(i, Sats(each), SCRIPT) for i, each in enumerate(sats)]
+    fee = fee_bound(burns, max_fee=Sats(max_fee))
+    paid = [
+        o.sats
+        for o in plan_outputs(burns, spent=Sats(sum(sats)), fee=fee, vault_script=VAULT, dust=DUST)
+    ]
+    assert min(paid) >= 546
+    assert fee <= min(max_fee, sum(paid))

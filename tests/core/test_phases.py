@@ -27,6 +27,7 @@ from deals import (
     repaid,
     seized,
     stale,
+    stuck,
 )
 
 from escrow.core.decide import decide
@@ -119,6 +120,7 @@ def test_phases_of_a_coin(status, name: str) -> None:
         (lambda: play(minted(), saw(0, COIN_B), saw(0)), "REORGED"),
         (lambda: play(minted(), SawCoinGone(Role.WATCHER, NOW, COIN_A, "ff")), "LOST"),
         (lambda: paid_out(burned(repaid())), "SPEND_BROADCAST"),
+        (lambda: stuck(paid_out(burned(repaid()))), "SPEND_STUCK"),
         (released, "SPENT"),
         (recovered, "RECOVERED"),
     ],

@@ -74,7 +74,7 @@ def test_the_machine_gets_about() -> None:
             refusals.update(self.refusals)
 
     always = settings(settings.get_profile("dev"), derandomize=True, database=None)
-    run_state_machine_as_test(Counted, settings=settings(always, max_examples=300))
+    run_state_machine_as_test(Counted, settings=settings(always, max_examples=500))
     events = {event for _, event, _ in transitions}
     assert events >= REACHED, f"never seen: {sorted(REACHED - events)}"
     assert len(transitions) >= 100
@@ -98,6 +98,9 @@ REACHED = {
     "Burned",
     "PayoutSent",
     "PayoutFinal",
+    "PayoutStuck",
+    "PayoutReplaced",
+    "PayoutVoid",
     "CoinsRecovered",
     "CoinReorged",
     "CoinLost",

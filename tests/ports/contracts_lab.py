@@ -14,7 +14,7 @@ from escrow.adapters.evm import typed
 from escrow.adapters.evm.chain import Chain
 from escrow.adapters.evm.contracts import Contracts, Deployment, deploy
 from escrow.core.errors import Rejected
-from escrow.core.units import COIN, DAY, HOUR
+from escrow.core.units import COIN, DAY, HOUR, MAX_MONEY
 
 GENESIS = 1_740_000_000
 """2025-02-19, seconds."""
@@ -159,6 +159,10 @@ class Lab:
             "txid": self.coins.to_bytes(32, "big"),
             "vout": 0,
             "sats": sats,
+            "reserves": MAX_MONEY,
+            "seen_at": self.now,
+            "bitcoin_block": b"\xb1" * 32,
+            # Of a retirement; an attestation has none.
             "deadline": self.now + DAY,
         } | changes
 

@@ -205,10 +205,12 @@ class TestCoins:
         assert refusal(node, second).code == "bitcoin/missing-input"
 
     def test_conflict(self, node: Node):
-        first, second = one(node, (P2WPKH, COIN)), one(node, (P2WPKH, COIN), fee=500_000)
-        txid = node.broadcast(first)
-        error = refusal(node, second)  # first seen wins, whatever the second pays
-        assert (error.code, error.facts["spender"]) == ("bitcoin/conflict", txid)
+        """A double spend that does not even pay more; tests/ports/test_bitcoin_fees.py has those
+        that do."""
+        first, second = one(node, (P2WPKH, COIN)), one(node, (P2WPKH, 2 * COIN))
+        node.broadcast(first)
+        error = refusal(node, second)
+        assert (error.code, error.facts["fee"]) == ("bitcoin/conflict", 2_000)
 
     def test_maturity(self, node: Node):
         young = next(coin for coin in node.coins(MINER_SCRIPT) if coin.height == 11)

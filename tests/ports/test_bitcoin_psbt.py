@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from dataclasses import dataclass
 
 import bdkpython as bdk
 import pytest
@@ -12,8 +12,10 @@ from bitcoin_lab import (
     BORROWER,
     COIN,
     CUSTODIAN,
+    DAY,
     LENDER,
     P2WPKH,
+    START,
     STRANGER,
     close,
     deposit,
@@ -25,20 +27,25 @@ from bitcoin_lab import (
     prev_txs,
     ripe,
 )
+from btclib.hashes import hash160
 from btclib.tx import Tx, TxOut
 from btclib_secp256k1 import dsa
+from btclib_secp256k1.keys import pubkey_from_prvkey
 from btclib_wallet.bip32 import BIP32KeyOrigin
 from btclib_wallet.psbt import psbt as bip174
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from escrow.adapters.bitcoin import psbt
+from escrow.adapters.bitcoin.keys import VaultKey
 from escrow.adapters.bitcoin.node import Node
 from escrow.adapters.bitcoin.psbt import Psbt
+from escrow.adapters.bitcoin.psbt_data import MAX_BYTES, MAX_TEXT
 from escrow.adapters.bitcoin.types import OutPoint
+from escrow.adapters.bitcoin.vault import Vault, compile_vault
 from escrow.adapters.bitcoin.wallet import Wallet
 from escrow.core.errors import BadInput, EscrowError, Refused
-from escrow.core.units import MAX_MONEY, Sats
+from escrow.core.units import MAX_MONEY, Sats, Seconds
+from escrow.custody.policy import Moment
+from escrow.custody.read import load_policy
 
 VAULT = make_vault()
 
@@ -51,6 +58,13 @@ def world() -> Iterator[tuple[Node, Psbt]]:
         yield node, draft(node, VAULT, [coin])
 
 
+@pytest.fixture(scope="module")
+def node() -> Iterator[Node]:
+    with ripe() as it:
+        grow(it, 20)
+        yield it
+
+
 @pytest.fixture
 def unsigned(world: tuple[Node, Psbt]) -> Psbt:
     return world[1]
@@ -61,6 +75,43 @@ def changed(original: Psbt, change: Callable[[bip174.Psbt], None]) -> Psbt:
     inner = deepcopy(original._inner)
     change(inner)
     return Psbt(inner)
+
+
+@dataclass(frozen=True)
+class PlainKey:
+    """A key without a path, as a hardware token has it; a liar if ``answer`` is given."""
+
+    secret: bytes
+    pubkey: bytes = b""
+    answer: bytes = b""
+    name: str = "token"
+
+    def __post_init__(self) -> None:
+        if not self.pubkey:
+            object.__setattr__(self, "pubkey", pubkey_from_prvkey(self.secret))
+
+    def owns(self, pubkey: bytes, _origin: object) -> bool:
+        return pubkey == self.pubkey
+
+    def ecdsa(self, pubkey: bytes, *, digest: bytes, **_: object):
+        if pubkey != self.pubkey:
+            return None
+        return self.answer or dsa.sign(digest, self.secret)
+
+    def schnorr(self, _pubkey: bytes, **_: object) -> None:
+        return None
+
+
+def ungrinded(inner: bip174.Psbt) -> bytes:
+    """The lender's good signature with a high R, as a token makes it: one byte longer."""
+    digest = bip174.ecdsa_sig_hash(inner, 0)
+    secret = LENDER._child("48h/1h/0h/2h", 0).key[1:]
+    attempts = (dsa.sign(digest, secret, bytes([salt]) * 32) for salt in range(256))
+    return next(each for each in attempts if len(each) == 71) + b"\x01"
+
+
+def _replace(inner: bip174.Psbt, signature: bytes) -> None:
+    inner.inputs[0].partial_sigs = {LENDER.vault_key().pubkey: signature}
 
 
 class TestText:
@@ -80,19 +131,91 @@ class TestText:
         with pytest.raises(BadInput, match="psbt/format"):
             Psbt.parse(text)
 
-    def test_version_two_is_not_spoken(self, unsigned: Psbt):
-        with pytest.raises(BadInput, match="version 0"):
-            Psbt.parse(unsigned._inner.to_v2().b64encode())
+    def test_binary_as_well(self, unsigned: Psbt):
+        raw = bytes(unsigned)
+        assert raw.startswith(b"psbt\xff")
+        assert Psbt.parse(raw) == Psbt.parse(str(unsigned).encode() + b"\n") == unsigned
+        with pytest.raises(BadInput, match="psbt/format"):
+            Psbt.parse(raw[:-1])
 
-    @settings(max_examples=200, deadline=None)
-    @given(at=st.integers(0, 10**6), byte=st.integers(1, 255))
-    def test_a_flipped_byte_is_always_noticed(self, world, at: int, byte: int):
-        _, unsigned = world
-        raw = bytearray(psbt.sign(unsigned, keys=LENDER)._inner.serialize())
-        raw[at % len(raw)] ^= byte
-        text = b64encode(bytes(raw)).decode()
-        with pytest.raises(EscrowError):
-            psbt.combine([psbt.sign(unsigned, keys=BORROWER), Psbt.parse(text)])
+    def test_size_has_a_bound(self):
+        for most, filler in ((MAX_TEXT, "A"), (MAX_BYTES, b"A")):
+            with pytest.raises(BadInput, match="psbt/format"):
+                Psbt.parse(filler * most)
+            with pytest.raises(BadInput, match="psbt/too-large"):
+                Psbt.parse(filler * (most + 1))
+
+    def test_nothing_to_spend_or_to_pay(self, unsigned: Psbt):
+        for side in ("inputs", "outputs"):
+            empty = changed(unsigned, lambda inner, side=side: setattr(inner, side, []))
+            with pytest.raises(BadInput, match="no inputs or no outputs"):
+                Psbt.parse(str(empty))
+
+
+class TestVersions:
+    """BIP-174 and BIP-370 say the same in other words, and every role speaks both."""
+
+    def test_there_and_back(self, unsigned: Psbt):
+        for each in (unsigned, psbt.sign(unsigned, keys=LENDER)):
+            second = psbt.as_version(each, 2)
+            assert (each.version, second.version, second.txid) == (0, 2, each.txid)
+            assert Psbt.parse(str(second)) == second != each
+            assert psbt.as_version(second, 0) == each
+            assert psbt.as_version(second, 2) is second
+            assert psbt.inspect(second) == psbt.inspect(each)
+
+    def test_no_other_version(self, unsigned: Psbt):
+        with pytest.raises(BadInput, match="psbt/version"):
+            psbt.as_version(unsigned, 1)
+        with pytest.raises(BadInput, match="psbt/version"):
+            psbt.create([OutPoint("ab" * 32, 0)], outputs=[(P2WPKH, Sats(1))], version=3)
+
+    def test_a_silent_payment_fits_version_two_only(self, unsigned: Psbt):
+        def silent(inner: bip174.Psbt) -> None:
+            key = LENDER.vault_key().pubkey
+            inner.outputs[0].sp_v0_info = key + key
+
+        second = Psbt.parse(str(changed(psbt.as_version(unsigned, 2), silent)))
+        with pytest.raises(BadInput, match="psbt/version"):
+            psbt.as_version(second, 0)
+
+    def test_all_roles(self, world: tuple[Node, Psbt]):
+        node, unsigned = world
+        (coin,) = node.coins(VAULT.script_pubkey)
+        bare = psbt.create([coin.outpoint], outputs=[(P2WPKH, Sats(COIN - 400))], version=2)
+        assert bare.version == 2
+        second = psbt.update(bare, owner=VAULT, prev_txs=prev_txs(node, [coin]))
+        assert second == psbt.as_version(unsigned, 2)
+        copies = [psbt.sign(second, keys=keys) for keys in (LENDER, CUSTODIAN)]
+        final = psbt.finalize(Psbt.parse(str(psbt.combine(copies))))
+        assert final.version == 2
+        assert psbt.extract(final) == close(unsigned, LENDER, CUSTODIAN)
+
+    def test_copies_may_differ_in_version(self, unsigned: Psbt):
+        first = psbt.sign(unsigned, keys=LENDER)
+        second = psbt.sign(psbt.as_version(unsigned, 2), keys=BORROWER)
+        for copies, version in (([first, second], 0), ([second, first], 2)):
+            whole = psbt.combine(copies)
+            assert whole.version == version
+            assert psbt.extract(psbt.finalize(whole)) == close(unsigned, LENDER, BORROWER)
+
+    def test_what_was_signed_may_no_longer_change(self, unsigned: Psbt):
+        """BIP-370: a signer forbids what would break its signature, and a combiner keeps that."""
+
+        def open_(inner: bip174.Psbt) -> None:
+            inner.tx_modifiable = 3
+
+        second = changed(psbt.as_version(unsigned, 2), open_)
+        signed = psbt.sign(second, keys=LENDER)
+        assert (second._inner.tx_modifiable, signed._inner.tx_modifiable) == (3, 0)
+        for copies in ([second, signed], [signed, second]):
+            assert psbt.combine(copies)._inner.tx_modifiable == 0
+        closed = psbt.as_version(unsigned, 2)
+        assert psbt.combine([second, closed])._inner.tx_modifiable is None
+
+    def test_a_relative_lock(self):
+        bare = psbt.create([OutPoint("ab" * 32, 0)], outputs=[(P2WPKH, Sats(1))], sequence=7)
+        assert bare._inner.inputs[0].sequence == 7
 
 
 class TestInspect:
@@ -153,9 +276,7 @@ class TestInspect:
             inner.inputs[0].witness_script = b"\x21" + key.pubkey + b"\xac"
             inner.inputs[0].hd_key_paths = {key.pubkey: key.origin}
             digest = bytes(32)
-            signature = STRANGER.sign_spend(
-                key.pubkey, origin=key.origin, digest=digest, recovery=False
-            )
+            signature = STRANGER.ecdsa(key.pubkey, origin=key.origin, digest=digest, recovery=False)
             inner.inputs[0].partial_sigs = {key.pubkey: signature + b"\x01"}
 
         with pytest.raises(BadInput, match="not the coin's witness script"):
@@ -223,8 +344,12 @@ class TestSign:
         def lie(inner: bip174.Psbt) -> None:
             inner.inputs[0].sig_hash_type = hash_type
 
-        with pytest.raises(BadInput, match="psbt/format"):
+        with pytest.raises(Refused, match="psbt/sighash"):
             psbt.sign(changed(unsigned, lie), keys=LENDER)
+
+    def test_all_may_be_asked_for_by_name(self, unsigned: Psbt):
+        explicit = changed(unsigned, lambda inner: setattr(inner.inputs[0], "sig_hash_type", 1))
+        assert psbt.inspect(psbt.sign(explicit, keys=LENDER)).inputs[0].signed_by
 
     def test_a_claim_about_our_key_is_not_enough(self, unsigned: Psbt):
         """A fingerprint and a path say it is ours; the key at that path is another."""
@@ -291,9 +416,7 @@ class TestCombine:
     def test_a_foreign_signature(self, unsigned: Psbt):
         key = STRANGER.vault_key()
         digest = bip174.ecdsa_sig_hash(unsigned._inner, 0)
-        signature = STRANGER.sign_spend(
-            key.pubkey, origin=key.origin, digest=digest, recovery=False
-        )
+        signature = STRANGER.ecdsa(key.pubkey, origin=key.origin, digest=digest, recovery=False)
 
         def lie(inner: bip174.Psbt) -> None:
             inner.inputs[0].partial_sigs = {key.pubkey: signature + b"\x01"}
@@ -301,7 +424,7 @@ class TestCombine:
         with pytest.raises(Refused, match="psbt/foreign-signature"):
             psbt.combine([unsigned, changed(unsigned, lie)])
 
-    @pytest.mark.parametrize("how", ["moved", "high S", "sighash", "damaged"])
+    @pytest.mark.parametrize("how", ["moved", "high S", "damaged"])
     def test_a_wrong_signature(self, unsigned: Psbt, how: str):
         signed = psbt.sign(unsigned, keys=LENDER)
         mine, other = LENDER.vault_key().pubkey, BORROWER.vault_key().pubkey
@@ -312,26 +435,178 @@ class TestCombine:
             inner.inputs[0].partial_sigs = {
                 "moved": {other: signature},
                 "high S": {mine: high_s(signature)},
-                "sighash": {mine: signature[:-1] + b"\x02"},
                 "damaged": {mine: damaged},
             }[how]
 
         with pytest.raises(Refused, match="psbt/bad-signature"):
             psbt.combine([unsigned, changed(signed, lie)])
 
+    @pytest.mark.parametrize("hash_type", [2, 3, 0x81])
+    def test_a_signature_of_less_than_everything(self, unsigned: Psbt, hash_type: int):
+        """It verifies, and would let others change the outputs."""
+        key = LENDER.vault_key()
+        digest = bip174.ecdsa_sig_hash(unsigned._inner, 0, hash_type=hash_type)
+        signature = LENDER.ecdsa(key.pubkey, origin=key.origin, digest=digest, recovery=False)
+
+        def add(inner: bip174.Psbt) -> None:
+            inner.inputs[0].partial_sigs = {key.pubkey: signature + bytes([hash_type])}
+
+        for attempt in (psbt.inspect, psbt.finalize, lambda it: psbt.combine([it])):
+            with pytest.raises(Refused, match="psbt/sighash"):
+                attempt(changed(unsigned, add))
+
+    def test_two_signatures_by_one_key(self, unsigned: Psbt):
+        """Both are good, so somebody signed twice: which one counts is not guessed."""
+        signed = psbt.sign(unsigned, keys=LENDER)
+        other = changed(signed, lambda inner: _replace(inner, ungrinded(inner)))
+        assert psbt.inspect(other) == psbt.inspect(signed)
+        with pytest.raises(Refused, match="psbt/duplicate"):
+            psbt.combine([signed, other])
+        damaged = changed(signed, lambda inner: _replace(inner, ungrinded(inner)[:-3] + b"\1\1\1"))
+        for copies in ([signed, damaged], [damaged, signed]):
+            with pytest.raises(Refused, match="psbt/bad-signature"):
+                psbt.combine(copies)
+        assert psbt.combine([signed, signed, unsigned]) == signed
+
+    def test_a_copy_of_an_older_round(self, world: tuple[Node, Psbt]):
+        """The fee went up; somebody sends what he signed before."""
+        node, unsigned = world
+        coins = node.coins(VAULT.script_pubkey)
+        older = psbt.sign(draft(node, VAULT, coins, fee=300), keys=BORROWER)
+        with pytest.raises(Refused, match="psbt/stale"):
+            psbt.combine([psbt.sign(unsigned, keys=LENDER), older])
+        unsigned_older = draft(node, VAULT, coins, fee=300)
+        broken = changed(older, lambda inner: setattr(inner.outputs[0], "amount", 1))
+        for copy in (unsigned_older, broken):
+            with pytest.raises(Refused, match="psbt/altered"):
+                psbt.combine([psbt.sign(unsigned, keys=LENDER), copy])
+        assert psbt.combine([older, unsigned_older]) == older
+
     def test_a_token_that_does_not_grind_is_welcome(self, world: tuple[Node, Psbt]):
         """Hardware answers with any R: 72 bytes are as good as 71, and inside the size bound."""
         _, unsigned = world
-        digest = bip174.ecdsa_sig_hash(unsigned._inner, 0)
-        secret = LENDER._child("48h/1h/0h/2h", 0).key[1:]
-        attempts = (dsa.sign(digest, secret, bytes([salt]) * 32) for salt in range(256))
-        long = next(each for each in attempts if len(each) == 71)
 
         def add(inner: bip174.Psbt) -> None:
-            inner.inputs[0].partial_sigs = {LENDER.vault_key().pubkey: long + b"\x01"}
+            inner.inputs[0].partial_sigs = {LENDER.vault_key().pubkey: ungrinded(inner)}
 
         both = psbt.combine([changed(unsigned, add), psbt.sign(unsigned, keys=BORROWER)])
         assert psbt.extract(psbt.finalize(both))
+
+
+class TestAccept:
+    """An answer from outside is the request with signatures, and nothing else."""
+
+    def test_signatures_only(self, unsigned: Psbt):
+        once = psbt.sign(unsigned, keys=LENDER)
+        twice = psbt.sign(once, keys=BORROWER)
+        assert psbt.accept(once, answer=twice) == twice
+        assert psbt.accept(once, answer=psbt.as_version(twice, 2)) == twice
+        assert psbt.accept(once, answer=once) == once
+
+    def test_a_signature_that_went_missing(self, unsigned: Psbt):
+        once = psbt.sign(unsigned, keys=LENDER)
+        other = changed(once, lambda inner: _replace(inner, ungrinded(inner)))
+        for answer in (unsigned, other, psbt.sign(unsigned, keys=BORROWER)):
+            with pytest.raises(Refused, match="psbt/altered"):
+                psbt.accept(once, answer=answer)
+
+    def test_anything_else_that_changed(self, unsigned: Psbt):
+        signed = psbt.sign(unsigned, keys=LENDER)
+        noted = changed(signed, lambda inner: setattr(inner, "unknown", {b"\xfc\x01": b"note"}))
+        with pytest.raises(Refused, match="psbt/altered"):
+            psbt.accept(unsigned, answer=noted)
+
+
+class TestSigningKeys:
+    """Whatever holds keys can sign; what it answers is not believed."""
+
+    def test_a_token_with_a_plain_key(self, node: Node):
+        token = PlainKey(bytes([7]) * 32)
+        key = VaultKey.parse(f"[{hash160(token.pubkey)[:4].hex()}]{token.pubkey.hex()}")
+        assert key.origin.der_path == []
+        vault = Vault.create(
+            borrower=BORROWER.vault_key(),
+            lender=key,
+            custodian=CUSTODIAN.vault_key(),
+            recovery=BORROWER.recovery_key(),
+            recover_after=Seconds(START + DAY),
+        )
+        unsigned = draft(node, vault, [deposit(node, vault)])
+        copies = [psbt.sign(unsigned, keys=token), psbt.sign(unsigned, keys=BORROWER)]
+        raw = psbt.extract(psbt.finalize(psbt.combine(copies)))
+        assert node.broadcast(raw) == unsigned.txid
+
+    def test_a_token_that_signs_something_else(self, unsigned: Psbt):
+        key = LENDER.vault_key().pubkey
+        for answer in (ungrinded(unsigned._inner)[:-1], LENDER._child("48h/1h/0h/2h", 0).key[1:]):
+            liar = PlainKey(bytes([7]) * 32, pubkey=key, answer=answer[:-1] + b"\x05")
+            with pytest.raises(EscrowError, match=r"psbt/(bad-signature|format)") as caught:
+                psbt.sign(unsigned, keys=liar)
+            assert answer[:-1].hex() not in str(caught.value)
+
+    def test_a_token_that_knows_no_key(self, unsigned: Psbt):
+        with pytest.raises(Refused, match="psbt/no-key") as caught:
+            psbt.sign(unsigned, keys=PlainKey(bytes([9]) * 32))
+        assert caught.value.facts == {"signer": "token"}
+
+
+@pytest.fixture(scope="module")
+def liana() -> Vault:
+    keys = {
+        "borrower": BORROWER.vault_key(),
+        "lender": LENDER.vault_key(),
+        "custodian": CUSTODIAN.vault_key(),
+        "recovery": BORROWER.recovery_key(),
+    }
+    moments = {Moment.RECOVERY: Seconds(START + 365 * DAY)}
+    return compile_vault(load_policy("liana-style"), keys=keys, moments=moments)
+
+
+class TestAsked:
+    """Nobody signs what was not asked for: the script and the locks tell whose vote counts."""
+
+    @pytest.mark.parametrize(
+        ("path", "roles"),
+        [
+            ("close", {"borrower", "lender"}),
+            ("arbiter", {"borrower", "lender", "custodian"}),
+            ("recovery", {"recovery"}),
+        ],
+    )
+    def test_by_path(self, liana: Vault, node: Node, path: str, roles: set[str]):
+        coin = deposit(node, liana)
+        bare = psbt.create(
+            [coin.outpoint],
+            outputs=[(P2WPKH, Sats(COIN - 400))],
+            locktime=liana.locktime(path),
+            sequence=liana.sequence(path),
+        )
+        unsigned = psbt.update(bare, owner=liana, prev_txs=prev_txs(node, [coin]), path=path)
+        (asked,) = psbt.asked(unsigned)
+        assert {liana.roles[key] for key in asked} == roles
+        for keys, holder in ((BORROWER, "borrower"), (LENDER, "lender"), (CUSTODIAN, "custodian")):
+            own = roles & ({"borrower", "recovery"} if holder == "borrower" else {holder})
+            if not own:
+                with pytest.raises(Refused, match=r"psbt/no-key.*locks"):
+                    psbt.sign(unsigned, keys=keys)
+                continue
+            (spent,) = psbt.inspect(psbt.sign(unsigned, keys=keys)).inputs
+            assert {liana.roles[key] for key in spent.signed_by} == own
+
+    def test_the_quorum_may_take_its_time(self, world: tuple[Node, Psbt]):
+        """A lock that the script's own way out does not meet: the quorum's exit, to be kept."""
+        node, _ = world
+        coins = node.coins(VAULT.script_pubkey)
+        kept = draft(node, VAULT, coins, locktime=START + DAY)
+        assert psbt.extract(psbt.finalize(psbt.sign(psbt.sign(kept, keys=LENDER), keys=BORROWER)))
+
+    def test_no_such_path(self, world: tuple[Node, Psbt]):
+        node, _ = world
+        (coin,) = node.coins(VAULT.script_pubkey)
+        bare = psbt.create([coin.outpoint], outputs=[(P2WPKH, Sats(1_000))])
+        with pytest.raises(BadInput, match="psbt/path"):
+            psbt.update(bare, owner=VAULT, prev_txs=prev_txs(node, [coin]), path="window")
+        assert psbt.update(bare, owner=VAULT, prev_txs=prev_txs(node, [coin]), path="close")
 
 
 class TestFinalize:

@@ -285,6 +285,20 @@ class TestVault:
             assert str(shown) == vault.address
 
 
+def bech32(bare: str, *, constant: int) -> str:
+    """Append the checksum of BIP-173, or with its own constant that of BIP-350."""
+    letters = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+    prefix, _, data = bare.rpartition("1")
+    values = [ord(each) >> 5 for each in prefix] + [0] + [ord(each) & 31 for each in prefix]
+    check = 1
+    for value in values + [letters.index(each) for each in data] + [0] * 6:
+        top, check = check >> 25, (check & 0x1FFFFFF) << 5 ^ value
+        for bit, term in enumerate((0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)):
+            check ^= term if top >> bit & 1 else 0
+    check ^= constant
+    return bare + "".join(letters[check >> 5 * (5 - each) & 31] for each in range(6))
+
+
 class TestAddress:
     @pytest.mark.parametrize("script", [P2WPKH, P2WSH, b"\x51\x20" + bytes(range(32))])
     def test_there_and_back(self, script: bytes):
@@ -316,6 +330,14 @@ class TestAddress:
     def test_refused(self, text: str):
         with pytest.raises(BadInput, match="bitcoin/address"):
             parse_address(text)
+
+    @pytest.mark.parametrize("script", [P2WPKH, P2WSH, b"\x51\x20" + bytes(range(32))])
+    def test_each_version_has_its_own_checksum(self, script: bytes):
+        # BIP-350: version 0 is bech32, all later ones bech32m, and neither is read as the other.
+        text = address_of(script)
+        assert bech32(text[:-6], constant=0x2BC830A3 if script[0] else 1) == text
+        with pytest.raises(BadInput, match="bitcoin/address"):
+            parse_address(bech32(text[:-6], constant=1 if script[0] else 0x2BC830A3))
 
     @pytest.mark.parametrize("script", [b"", b"\x00", b"\x76\xa9\x14" + bytes(20) + b"\x88\xac"])
     def test_scripts_without_an_address(self, script: bytes):
@@ -417,11 +439,11 @@ class TestKeys:
         key = LENDER.vault_key()
         digests = [bytes([number]) * 32 for number in range(50)]
         signatures = [
-            LENDER.sign_spend(key.pubkey, origin=key.origin, digest=each, recovery=False)
+            LENDER.ecdsa(key.pubkey, origin=key.origin, digest=each, recovery=False)
             for each in digests
         ]
         assert all(len(each) <= 70 for each in signatures)
-        assert signatures[7] == LENDER.sign_spend(
+        assert signatures[7] == LENDER.ecdsa(
             key.pubkey, origin=key.origin, digest=digests[7], recovery=False
         )
 
@@ -431,6 +453,4 @@ class TestKeys:
             (key.pubkey, other.origin),
             (key.pubkey, BORROWER.vault_key().origin),
         ):
-            assert (
-                LENDER.sign_spend(pubkey, origin=origin, digest=bytes(32), recovery=False) is None
-            )
+            assert LENDER.ecdsa(pubkey, origin=origin, digest=bytes(32), recovery=False) is None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from contracts_lab import P2TR, P2WPKH, Lab, raw, refuses
+from contracts_lab import GENESIS, P2TR, P2WPKH, Lab, raw, refuses
 
 from escrow.adapters.evm import typed
+from escrow.core.terms import RESERVE_LIFE
 from escrow.core.units import COIN, MAX_MONEY
 
 ZERO = bytes(20)
@@ -65,6 +66,9 @@ def test_anyone_carries_what_the_quorum_saw(lab: Lab):
                 "txid": att["txid"],
                 "vout": 3,
                 "sats": COIN,
+                "reserves": MAX_MONEY,
+                "seen_at": receipt.timestamp,
+                "bitcoin_block": b"\xb1" * 32,
             },
         ),
     ]
@@ -104,7 +108,9 @@ def test_one_attestor_twice(lab: Lab):
         {"txid": b"\x09" * 32},
         {"vout": 1},
         {"sats": COIN + 1},
-        {"deadline": 2**40},
+        {"reserves": MAX_MONEY - 1},
+        {"seen_at": GENESIS},
+        {"bitcoin_block": b"\x09" * 32},
     ],
 )
 def test_every_member_is_signed(lab: Lab, change):
@@ -139,13 +145,63 @@ def test_an_outpoint_is_minted_once(lab: Lab):
     lab.mint(LOAN, COIN, txid=att["txid"], vout=1)
 
 
-def test_until_the_deadline(lab: Lab):
-    early, late = (lab.attestation(LOAN, COIN, deadline=lab.now + 50) for _ in range(2))
-    lab.wait(50)
+def test_only_on_a_fresh_look_at_the_reserves(lab: Lab):
+    early, late = (lab.attestation(LOAN, COIN) for _ in range(2))
+    lab.wait(RESERVE_LIFE)
     send(lab, early, lab.sign_attestation(early))
     lab.wait(1)
     with refuses("mint/expired"):
         send(lab, late, lab.sign_attestation(late))
+
+
+@pytest.mark.parametrize("seen_at", [0, 2**256 - 1])
+def test_a_look_of_another_age_of_the_world(lab: Lab, seen_at: int):
+    with refuses("mint/expired" if seen_at == 0 else "mint/from-future"):
+        lab.mint(LOAN, COIN, seen_at=seen_at)
+
+
+def test_no_look_at_the_reserves_is_dated_ahead(lab: Lab):
+    with refuses("mint/from-future"):
+        lab.mint(LOAN, COIN, seen_at=lab.now + 1)
+    lab.mint(LOAN, COIN, seen_at=lab.now)
+
+
+def test_within_the_reserves_that_the_quorum_saw(lab: Lab):
+    with refuses("mint/reserves"):
+        lab.mint(LOAN, COIN, reserves=COIN - 1)
+    lab.mint(LOAN, COIN, reserves=COIN)
+    with refuses("mint/reserves"):
+        lab.mint(LOAN, COIN, reserves=2 * COIN - 1)
+    # Each vault backs its own loan's tokens and no others.
+    lab.mint(OTHER, COIN, reserves=COIN)
+    lab.pledge.send(lab.borrower, "burn", LOAN, DUST, P2TR)
+    with refuses("mint/reserves"):
+        lab.mint(LOAN, COIN, reserves=2 * COIN - DUST - 1)
+    lab.mint(LOAN, COIN, reserves=2 * COIN - DUST)
+
+
+def test_an_attestation_refused_for_reserves_can_be_used_later(lab: Lab):
+    lab.mint(LOAN, COIN)
+    att = lab.attestation(LOAN, COIN, reserves=COIN)
+    with refuses("mint/reserves"):
+        send(lab, att, lab.sign_attestation(att))
+    lab.pledge.send(lab.borrower, "burn", LOAN, COIN, P2TR)
+    send(lab, att, lab.sign_attestation(att))
+
+
+def test_the_first_rule_broken_is_named(lab: Lab):
+    """Later checks are broken too in each case: the order is the core's."""
+    minted = lab.mint(LOAN, COIN)
+    bad = minted | {"seen_at": lab.now + 1, "sats": 0, "reserves": 0}
+    mended = {"seen_at": lab.now - RESERVE_LIFE - 1}, {"seen_at": lab.now}, {"sats": COIN}
+    fresh = {"txid": b"\x77" * 32}
+    codes = "mint/from-future", "mint/expired", "mint/amount", "mint/replayed", "mint/reserves"
+    for code, change in zip(codes, ({}, *mended, fresh), strict=True):
+        bad |= change
+        with refuses(code):
+            send(lab, bad, lab.sign_attestation(bad))
+    bad["reserves"] = 2 * COIN
+    send(lab, bad, lab.sign_attestation(bad))
 
 
 @pytest.mark.parametrize("sats", [0, DUST - 1, MAX_MONEY + 1, 2**255])

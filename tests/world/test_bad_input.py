@@ -326,7 +326,9 @@ def attested(world, name, point, deal, **changes):
         "txid": bytes.fromhex(point.split(":")[0]),
         "vout": int(point.split(":")[1]),
         "sats": coin.sats,
-        "deadline": world.now + 3_600,
+        "reserves": MAX_MONEY,
+        "seen_at": world.now,
+        "bitcoin_block": bytes.fromhex(world.bitcoin.tip_hash),
     } | changes
     domain = world.evm.contracts.pledge.domain
     sig = typed.sign_attestation(world.party(name).account, attestation=message, domain=domain)
@@ -349,7 +351,9 @@ def test_attestations_that_are_replayed_too_few_or_a_strangers(world):
     refuses(world, Rejected, "mint/duplicate-signer", mint(fresh, "attestor-1", "attestor-1"))
     refuses(world, Rejected, "mint/stranger", mint(fresh, "attestor-1", "stranger"))
     refuses(world, Rejected, "mint/stranger", mint(fresh, "attestor-1", "oracle-1"))
-    refuses(world, Rejected, "mint/expired", mint(fresh, *both, deadline=world.now - 1))
+    refuses(world, Rejected, "mint/expired", mint(fresh, *both, seen_at=world.now - 3_601))
+    refuses(world, Rejected, "mint/from-future", mint(fresh, *both, seen_at=world.now + 2))
+    refuses(world, Rejected, "mint/reserves", mint(fresh, *both, reserves=299_999_999))
     refuses(world, Rejected, "mint/amount", mint(fresh, *both, sats=9_999))
     refuses(world, Rejected, "mint/amount", mint(fresh, *both, sats=MAX_MONEY + 1))
     refuses(world, Rejected, "token/receiver", mint(fresh, *both, holder=bytes(20)))

@@ -35,12 +35,12 @@ def burned(world):
     return deal
 
 
-def draft(world, deal, outputs, *, coins=None, locktime=0):
+def draft(world, deal, outputs, *, coins=None, locktime=0, sequence=None):
     """A PSBT as an operator makes it: Creator, then Updater."""
     inputs = [OutPoint.parse(each) for each in coins or [deal.state.vault.coins[0].outpoint]]
     previous = [world.bitcoin.transaction(each.txid) for each in inputs]
     return bip174.update(
-        bip174.create(inputs, outputs=outputs, locktime=locktime),
+        bip174.create(inputs, outputs=outputs, locktime=locktime, sequence=sequence),
         owner=deal.vault,
         prev_txs=[raw for raw in previous if raw is not None],
     )
@@ -250,7 +250,7 @@ def test_a_thrown_out_payout_is_not_replaced_by_another(world):
     assert world.bitcoin.spender(OutPoint.parse(first)) is None
     assert any(error.code == "payout/unknown" for error in world.acts[-1].refusals)
     world.mine(6)
-    assert world.bitcoin.depth(payout.txid) is None  # it cannot be made again: the fee was another
+    assert world.bitcoin.depth(payout.txid) == 0  # all its coins are final again: the same again
     assert world.engine.broken == []
 
 
@@ -291,7 +291,9 @@ def test_tokens_without_coins_are_not_paid_with_anothers(world):
         "txid": b"\xab" * 32,
         "vout": 0,
         "sats": 150_000_000,
-        "deadline": world.now + 3_600,
+        "reserves": 300_000_000,
+        "seen_at": world.now,
+        "bitcoin_block": bytes.fromhex(world.bitcoin.tip_hash),
     }
     sigs = [
         typed.sign_attestation(world.party(name).account, attestation=message, domain=pledge.domain)
@@ -348,11 +350,57 @@ def test_a_coin_that_does_not_exist(world):
         draft(world, deal, [(home(world), 1_000_000)], coins=[f"{txid}:7"])
 
 
-def test_a_coin_that_another_spend_takes_already(world):
+@pytest.mark.parametrize(("more", "code"), [(1, ""), (0, "fee"), (-1, "fee")])
+def test_a_payout_that_waits_is_replaced_by_a_dearer_one_only(world, more, code):
     deal = burned(world)
     right = draft(world, deal, [(home(world), 150_000_000 - FEE)])
     world.bitcoin.broadcast(accept(world, deal, right, "lender", "custodian"))
-    dearer = draft(world, deal, [(home(world), 150_000_000 - FEE - 1)])
+    other = draft(world, deal, [(home(world), 150_000_000 - FEE - more)])
+    if more == 0:
+        # Another transaction at the same fee.
+        other = draft(world, deal, [(home(world), 150_000_000 - FEE)], sequence=0xFFFFFFFC)
+    if code:
+        refuse(world, deal, other, f"cosigner/{code}")
+    else:
+        accept(world, deal, other, "lender", "custodian")
+    world.bitcoin.mine(time=world.bitcoin.tip_time + 600)
+    refuse(world, deal, other, "cosigner/input")
+
+
+def test_a_spend_that_could_not_be_bumped(world):
+    deal = burned(world)
+    outputs = [(home(world), 150_000_000 - FEE)]
+    refuse(world, deal, draft(world, deal, outputs, sequence=0xFFFFFFFE), "cosigner/sequence")
+    accept(world, deal, draft(world, deal, outputs, sequence=0xFFFFFFFD), "lender", "custodian")
+
+
+def test_a_bump_that_drops_a_payee(world):
+    """The lender's burn and the borrower's are paid together; a bump must pay both."""
+    deal = world.loans[0]
+    world.price("46000.00")
+    world.advance(seconds=deal.terms.cure + 1)
+    world.liquidate(deal)
+    world.silence(*COSIGNERS)
+    world.burn(deal, by="lender")
+    world.burn(deal)
+    world.answer(*COSIGNERS)
+    world.settle()
+    [payout] = deal.state.vault.payouts
+    seized, back = (burn.sats for burn in deal.state.token.burns)
+    fee = payout.fee + 1_000
+    one = [(home(world, "lender"), seized - fee), (deal.vault.script_pubkey, back)]
+    refuse(world, deal, draft(world, deal, one), "cosigner/amount")
+    both = [(home(world, "lender"), seized - fee // 2), (home(world), back - fee // 2)]
+    accept(world, deal, draft(world, deal, both), "lender", "custodian")
+
+
+def test_a_theft_that_waits_is_not_bumped(world):
+    """What it would push out pays no burn: nobody can say whom the bump would serve."""
+    deal = burned(world)
+    theft = draft(world, deal, [(home(world, "stranger"), 150_000_000 - FEE)])
+    stolen = [bip174.sign(theft, keys=world.party(name).keys) for name in ("lender", "borrower")]
+    world.bitcoin.broadcast(bip174.extract(bip174.finalize(bip174.combine(stolen))))
+    dearer = draft(world, deal, [(home(world), 150_000_000 - 2 * FEE)])
     refuse(world, deal, dearer, "cosigner/input")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from btclib.script.spendability import is_unspendable
 
@@ -26,6 +27,8 @@ class Confirmed:
     """The transaction as it travels."""
     fee: Sats
     """What it pays the miner; 0 for a coinbase."""
+    position: int
+    """Its place in the block; the coinbase has 0."""
 
 
 @dataclass(slots=True)
@@ -42,6 +45,8 @@ class Index:
     """The same coins by the script that locks them."""
     history: dict[bytes, list[OutPoint]] = field(default_factory=dict)
     """Script → every output that ever paid it, spent or not, in the order of the chain."""
+    scripts: dict[bytes, bytes] = field(default_factory=dict)
+    """SHA-256 of each script in ``history`` → the script: how light wallets ask."""
     transactions: dict[str, Confirmed] = field(default_factory=dict)
     """Every confirmed transaction."""
     spenders: dict[OutPoint, str] = field(default_factory=dict)
@@ -79,9 +84,13 @@ class Index:
                 if not is_unspendable(script):
                     outpoint = OutPoint(txid, vout)
                     self._add(Coin(outpoint, Sats(tx_out.value), script, height, position == 0))
-                    self.history.setdefault(script, []).append(outpoint)
+                    if script not in self.history:
+                        self.history[script] = []
+                        self.scripts[sha256(script).digest()] = script
+                    self.history[script].append(outpoint)
             fee = Sats(taken - given if position else 0)
-            self.transactions[txid] = Confirmed(height, tx.serialize(include_witness=True), fee)
+            raw = tx.serialize(include_witness=True)
+            self.transactions[txid] = Confirmed(height, raw, fee, position)
         self.hashes.append(block.hash)
         self.times.append(block.time)
         self._undo.append(tuple(spent))
@@ -102,6 +111,7 @@ class Index:
                     self.history[script].pop()  # one of the newest: blocks leave from the tip
                     if not self.history[script]:
                         del self.history[script]
+                        del self.scripts[sha256(script).digest()]
             if position:
                 unread -= len(tx.vin)
                 for coin in spent[unread : unread + len(tx.vin)]:

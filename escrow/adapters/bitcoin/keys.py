@@ -1,8 +1,9 @@
 """A party's keys, all from one seed, and the only place where a private key signs.
 
 Paths are the field's own, so that any wallet finds the keys again: BIP-48 for the vault, BIP-84
-for the party's own coins, BIP-44 coin type 60 for its EVM account. Signatures are RFC 6979 with
-low R: no chance is involved, and a signature never takes more than 71 bytes.
+for the party's own coins, BIP-44 coin type 60 for its EVM account. ECDSA signatures are RFC 6979
+with low R, Schnorr signatures BIP-340 without auxiliary randomness: no chance is involved, and an
+ECDSA signature never takes more than 71 bytes. MuSig2 alone needs something new each time.
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ from typing import Final, Self
 
 from btclib.exceptions import BTClibTypeError, BTClibValueError
 from btclib.hashes import hash160
-from btclib_secp256k1 import dsa
+from btclib.script import taproot
+from btclib_secp256k1 import dsa, musig, ssa
 from btclib_wallet.bip32 import BIP32KeyData, BIP32KeyOrigin
 from btclib_wallet.bip32.bip32 import derive_, fingerprint, rootxprv_from_seed_, xpub_from_xprv_
 from btclib_wallet.descriptors import parse
+from btclib_wallet.mnemonic.bip39 import mxprv_from_mnemonic
+from ecc.ecc import ecdsa_adaptor
 
 from escrow.core.errors import BadInput
 
@@ -31,6 +35,8 @@ _EVM: Final = "44h/60h/0h"  # BIP-44: coin type 60 is Ether
 _PUBLIC: Final = ("tpub", "02", "03")  # extended or plain; a hardware token has only plain ones
 _SEED_BYTES: Final = range(16, 65)  # BIP-32: 128 to 512 bits
 _HARDENED: Final = 1 << 31
+_XONLY: Final = 32
+_MAX_WORDS: Final = 1_000  # characters of a mnemonic: 24 words take fewer in any language
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,14 @@ class VaultKey:
             raise BadInput("bitcoin/key", reason="ranged or without origin")
         path = (*key.origin.der_path, *key.der_path)
         return cls(expression, pubkey, BIP32KeyOrigin(key.origin.master_fingerprint, path))
+
+    @classmethod
+    def single(cls, pubkey: bytes) -> Self:
+        """A key that has no BIP-32 path, as a hardware token's: its own fingerprint is its origin.
+
+        Raises BadInput("bitcoin/key").
+        """
+        return cls.parse(f"[{hash160(pubkey)[:4].hex()}]{pubkey.hex()}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +116,20 @@ class Keys:
         self._root = rootxprv_from_seed_(seed, _TPRV)
         self._accounts: dict[str, BIP32KeyData] = {}
 
+    @classmethod
+    def from_mnemonic(cls, words: str, *, passphrase: str = "") -> Self:
+        """Derive from BIP-39 words. Raises BadInput("signer/mnemonic"), which repeats none."""
+        if len(words) > _MAX_WORDS or len(passphrase) > _MAX_WORDS:
+            raise BadInput("signer/mnemonic", reason="too long")
+        try:
+            root = mxprv_from_mnemonic(words, passphrase, _NETWORK)
+        except (BTClibValueError, BTClibTypeError, ValueError, TypeError):
+            # Not chained: the library's message may quote a word.
+            raise BadInput("signer/mnemonic", words=len(words.split())) from None
+        keys = cls(bytes(_SEED_BYTES.start))
+        keys._root = BIP32KeyData.b58decode(root)
+        return keys
+
     def __repr__(self) -> str:
         return f"Keys({self.fingerprint.hex()})"
 
@@ -130,23 +158,116 @@ class Keys:
         """Private key ``m/44h/60h/0h/0/index``, 32 bytes, for the EVM side to sign with."""
         return self._child(_EVM, index).key[1:]
 
-    def sign_spend(
-        self, pubkey: bytes, *, origin: BIP32KeyOrigin, digest: bytes, recovery: bool
+    @property
+    def name(self) -> str:
+        """The fingerprint, in hex: how refusals name this signer."""
+        return self.fingerprint.hex()
+
+    def owns(self, pubkey: bytes, origin: BIP32KeyOrigin | None) -> bool:
+        """Whether ``origin`` is a path of this party that gives ``pubkey``."""
+        return self._secret(pubkey, origin=origin, recovery=True) is not None
+
+    def ecdsa(
+        self, pubkey: bytes, *, origin: BIP32KeyOrigin | None, digest: bytes, recovery: bool
     ) -> bytes | None:
         """DER signature of ``digest`` if ``origin`` is a path of this party that gives ``pubkey``.
 
-        None if the key is not ours. The recovery account signs only what spends by recovery, and
-        the quorum's account only what does not: no signature is about that nobody asked for.
+        None if the key is not ours. The recovery account signs only what has a time lock.
         """
-        if origin.master_fingerprint != self.fingerprint:
+        secret = self._secret(pubkey, origin=origin, recovery=recovery)
+        if secret is None or len(pubkey) == _XONLY:
             return None
-        for path in (_RECOVERY if recovery else _VAULT, _WALLET):
-            *account, branch, index = origin.der_path
+        return dsa.sign(digest, secret, grind=True, pubkey=pubkey)
+
+    def schnorr(
+        self,
+        pubkey: bytes,
+        *,
+        origin: BIP32KeyOrigin | None,
+        digest: bytes,
+        recovery: bool,
+        merkle_root: bytes | None,
+    ) -> bytes | None:
+        """BIP-340 signature of ``digest``, as ``ecdsa``; ``pubkey`` is x-only.
+
+        ``merkle_root`` is what the key is tweaked with to spend by key; None in a script.
+        """
+        secret = self._secret(pubkey, origin=origin, recovery=recovery)
+        if secret is None:
+            return None
+        if merkle_root is not None:
+            tweaked = taproot.output_prvkey_from_merkle_root(
+                int.from_bytes(secret, "big"), merkle_root
+            )
+            secret = tweaked.to_bytes(32, "big")
+        return ssa.sign(digest, secret, bytes(32))
+
+    def adaptor(
+        self,
+        pubkey: bytes,
+        *,
+        origin: BIP32KeyOrigin | None,
+        digest: bytes,
+        point: tuple[int, int],
+    ) -> bytes | None:
+        """ECDSA signature of ``digest`` encrypted under ``point`` (dlcspecs), 162 bytes.
+
+        None if the key is not ours. The nonce follows from key, digest and point.
+        """
+        secret = self._secret(pubkey, origin=origin, recovery=False)
+        return secret and ecdsa_adaptor.encrypt(digest, secret, point, bytes(32))
+
+    def musig_nonce(
+        self,
+        pubkey: bytes,
+        *,
+        origin: BIP32KeyOrigin | None,
+        recovery: bool,
+        session: bytes,
+        digest: bytes,
+        cache: musig.KeyAggCache,
+    ) -> musig.SecretNonce | None:
+        """A secret nonce (BIP-327), from the key, the message, the group and ``session``.
+
+        None if the key is not ours. ``session`` is 32 bytes that were never used with this key:
+        the same ones for the same message give the same nonce, and two signatures made with it,
+        while another signer's nonce changed, give the private key away.
+        """
+        secret = self._secret(pubkey, origin=origin, recovery=recovery)
+        if secret is None:
+            return None
+        return musig.nonce_gen_counter(secret, 0, digest, cache, session)
+
+    def musig_sign(
+        self,
+        pubkey: bytes,
+        *,
+        origin: BIP32KeyOrigin | None,
+        recovery: bool,
+        nonce: musig.SecretNonce,
+        cache: musig.KeyAggCache,
+        session: musig.Session,
+    ) -> bytes | None:
+        """Partial signature, 32 bytes; None if the key is not ours. The nonce is gone then."""
+        secret = self._secret(pubkey, origin=origin, recovery=recovery)
+        return None if secret is None else nonce.partial_sign(secret, cache, session)
+
+    def _secret(
+        self, pubkey: bytes, *, origin: BIP32KeyOrigin | None, recovery: bool
+    ) -> bytes | None:
+        """The private key of ``pubkey``, 33 bytes or x-only, if it is at ``origin``."""
+        if origin is None or origin.master_fingerprint != self.fingerprint:
+            return None
+        if len(origin.der_path) < 2:
+            return None
+        *account, branch, index = origin.der_path
+        for path in (_VAULT, _WALLET, *([_RECOVERY] if recovery else [])):
             if branch or index >= _HARDENED or tuple(account) != _indexes(path):
                 continue
             child = self._child(path, index)
-            if xpub_from_xprv_(child).key == pubkey:
-                return dsa.sign(digest, child.key[1:], grind=True, pubkey=pubkey)
+            key = xpub_from_xprv_(child).key
+            if pubkey in (key, key[1:]):
+                return child.key[1:]
         return None
 
     def _vault_key(self, path: str, index: int) -> VaultKey:

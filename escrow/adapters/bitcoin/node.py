@@ -7,7 +7,7 @@ miner in step with it, takes time only from its caller, and does nothing by halv
 from __future__ import annotations
 
 import weakref
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,10 +17,11 @@ from btclib.tx import Tx
 from escrow.adapters.bitcoin import block as regtest
 from escrow.adapters.bitcoin.block import MINER_SCRIPT, ParsedBlock
 from escrow.adapters.bitcoin.datadir import Datadir
+from escrow.adapters.bitcoin.fees import estimate
 from escrow.adapters.bitcoin.index import Index
 from escrow.adapters.bitcoin.kernel import Kernel
-from escrow.adapters.bitcoin.mempool import Mempool
-from escrow.adapters.bitcoin.policy import read_transaction
+from escrow.adapters.bitcoin.mempool import Entry, Mempool
+from escrow.adapters.bitcoin.policy import MAX_FEERATE, read_transaction
 from escrow.adapters.bitcoin.reorg import build_branch, surviving
 from escrow.adapters.bitcoin.types import Coin, OutPoint
 from escrow.core.errors import BadInput, Refused
@@ -97,6 +98,11 @@ class Node:
         """Median time past of the tip. Time locks read this clock, and the next block beats it."""
         return self._index.median_time(self.height)
 
+    @property
+    def index(self) -> Index:
+        """What the active chain holds, for explorers. To be read only."""
+        return self._index
+
     def mine(self, *, time: int, script_pubkey: bytes | None = None) -> str:
         """Mine the mempool's best transactions into a block dated ``time``; its hash.
 
@@ -132,16 +138,67 @@ class Node:
     def broadcast(self, raw: bytes) -> str:
         """Offer a transaction to the mempool; its txid. One that is known already is welcome.
 
+        One that pays enough more than those that spend the same coins pushes them out (BIP-125).
+
         Raises BadInput("bitcoin/transaction") if it cannot be read, else Refused with
-        "bitcoin/policy", "dust", "non-final", "conflict", "missing-input", "immature", "amount",
-        "fee" or "script" (each ``bitcoin/…``), the first rule it breaks in Core's order.
+        "bitcoin/policy", "dust", "non-final", "missing-input", "immature", "amount", "fee",
+        "conflict", "replace" or "script" (each ``bitcoin/…``), the first rule it breaks in Core's
+        order.
         """
         self._require_open()
         tx = read_transaction(raw)
         txid = tx.id.hex()
-        if txid not in self._mempool and txid not in self._index.transactions:
+        if not self._knows(txid):
             self._mempool.accept(tx, raw, txid)
         return txid
+
+    def broadcast_package(self, raws: Sequence[bytes]) -> tuple[str, ...]:
+        """Offer a parent and its child together; their txids. Both come in, or none (Core's
+        ``submitpackage``, one parent and one child).
+
+        The parent may pay less than the floor if the two together do not. Raises as
+        ``broadcast``, and BadInput("bitcoin/transaction") for anything but two transactions.
+        """
+        self._require_open()
+        if len(raws) != 2:
+            raise BadInput("bitcoin/transaction", package=len(raws))
+        parent, child = ((tx, raw, tx.id.hex()) for raw in raws for tx in [read_transaction(raw)])
+        if self._knows(parent[2]):
+            return parent[2], self.broadcast(child[1])
+        self._mempool.accept_package(parent, child)
+        return parent[2], child[2]
+
+    def restore(self, waiting: Sequence[tuple[bytes, int]]) -> None:
+        """Take back transactions that waited before this chain was opened again, in the order they
+        came, each with the height at which it did. Their fees are asked no more: whatever the
+        floor was when they came, they are in. Raises as ``broadcast``; BadInput for a height that
+        the chain has not reached."""
+        self._require_open()
+        for raw, height in waiting:
+            tx = read_transaction(raw)
+            if not 0 <= height <= self.height or self._knows(tx.id.hex()):
+                raise BadInput("bitcoin/transaction", txid=tx.id.hex(), height=height)
+            self._mempool.accept(tx, raw, tx.id.hex(), height=height)
+
+    @property
+    def floor(self) -> int:
+        """Sat/vB below which transactions are neither relayed nor mined, unless a child pays."""
+        return self._mempool.floor
+
+    def set_floor(self, feerate: int) -> None:
+        """What miners and nodes ask at least, in sat/vB (Core's ``-blockmintxfee`` and
+        ``-minrelaytxfee``). What waits and pays less stays, and waits. Raises
+        BadInput("input/amount") outside 1 to ``MAX_FEERATE``."""
+        self._require_open()
+        if type(feerate) is not int or not 1 <= feerate <= MAX_FEERATE:
+            raise BadInput("input/amount", feerate=str(feerate)[:40], most=MAX_FEERATE)
+        self._mempool.floor = feerate
+
+    def estimate_feerate(self, blocks: int) -> int:
+        """Sat/vB that should bring a transaction into one of the next ``blocks`` blocks: what
+        ``fees.estimate`` says. Above the floor, and 2 in a quiet market. Raises
+        BadInput("input/amount")."""
+        return estimate(blocks, mempool=self._mempool, index=self._index, raws=self._seen)
 
     def reorg(
         self,
@@ -206,6 +263,11 @@ class Node:
             return self.height - confirmed.height + 1
         return 0 if txid in self._mempool else None
 
+    def waited(self, txid: str) -> int | None:
+        """Blocks found while a transaction waited in the mempool; None if it is not there."""
+        entry = self._mempool.get(txid)
+        return None if entry is None else max(0, self.height - entry.height)
+
     def transaction(self, txid: str) -> bytes | None:
         """A transaction of the chain or the mempool as it travels."""
         if (confirmed := self._index.transactions.get(txid)) is not None:
@@ -227,9 +289,20 @@ class Node:
         """All blocks of the chain from height 1 on."""
         return tuple(self._seen[each] for each in self._index.hashes[1:])
 
+    def block_of(self, block_hash: str) -> bytes | None:
+        """A block that this node holds, on its best chain or aside; None for others and genesis."""
+        return self._seen.get(block_hash)
+
+    def waiting(self) -> tuple[Entry, ...]:
+        """Waiting transactions with their fees, in the order they came."""
+        return tuple(self._mempool)
+
     def mempool(self) -> tuple[bytes, ...]:
         """Waiting transactions in the order they came."""
         return tuple(entry.raw for entry in self._mempool)
+
+    def _knows(self, txid: str) -> bool:
+        return txid in self._mempool or txid in self._index.transactions
 
     def _require_open(self) -> Kernel:
         if self._kernel is None:

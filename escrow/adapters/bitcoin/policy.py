@@ -33,6 +33,11 @@ MIN_FEERATE: Final = 1
 """Lowest relay feerate, sat/vB (Core's ``-minrelaytxfee`` until v29)."""
 MAX_FEERATE: Final = 10_000
 """Feerate that is taken for a mistake, sat/vB (Core's ``-maxfeerate``, 0.10 BTC/kvB)."""
+INCREMENTAL_FEERATE: Final = 1
+"""Sat/vB that a replacement pays above all that it pushes out (Core's ``-incrementalrelayfee``
+until v29)."""
+MAX_REPLACED: Final = 100
+"""Most transactions that one may push out, heirs included (BIP-125 rule 5)."""
 MAX_STANDARD_VERSION: Final = 2
 """Highest transaction version relayed. Version 3 (TRUC) has package rules that are absent here."""
 LOCKTIME_THRESHOLD: Final = 500_000_000
@@ -68,8 +73,8 @@ def check_standard(tx: Tx) -> None:
         raise Refused("bitcoin/policy", reason="coinbase")
     if tx.version > MAX_STANDARD_VERSION:
         raise Refused("bitcoin/policy", reason="version")
-    # Core lets one dust output pass if the transaction pays no fee and a child spends it at
-    # once. There are no packages here, so none passes.
+    # Core lets one dust output pass if the transaction pays no fee and a child in the same
+    # package spends it. Packages here carry no dust.
     if dust := dust_outputs(tx):
         raise Refused("bitcoin/dust", output=dust[0], sats=tx.vout[dust[0]].value)
     try:
@@ -132,12 +137,50 @@ def check_inputs_standard(tx: Tx, coins: Sequence[Coin]) -> int:
     return cost
 
 
-def check_fee(*, fee: Sats, vsize: int) -> None:
-    """Refuse a fee below the relay floor or above reason. Raises Refused("bitcoin/fee")."""
-    if fee < vsize * MIN_FEERATE:
-        raise Refused("bitcoin/fee", fee=fee, vsize=vsize, least=vsize * MIN_FEERATE)
+def check_fee(*, fee: Sats, vsize: int, floor: int) -> None:
+    """Refuse a fee below the relay floor, in sat/vB, or above reason.
+
+    Raises Refused("bitcoin/fee").
+    """
+    if fee < vsize * floor:
+        raise Refused("bitcoin/fee", fee=fee, vsize=vsize, least=vsize * floor)
     if fee > vsize * MAX_FEERATE:
         raise Refused("bitcoin/fee", fee=fee, vsize=vsize, most=vsize * MAX_FEERATE)
+
+
+def check_replacement(
+    *,
+    fee: Sats,
+    vsize: int,
+    rivals: Sequence[tuple[Sats, int]],
+    pushed_out: Sequence[Sats],
+    heir: bool,
+    adds_unconfirmed: bool,
+) -> None:
+    """May a transaction push out its ``rivals`` (fee and size of each that spends a coin of it) and
+    with their heirs all of ``pushed_out`` (a fee each)?
+
+    BIP-125 as Core has it up to v29, in its words, except that nobody has to signal (full
+    replacement, the default since v28); v31 compares feerate diagrams instead of rules 2 and 6.
+    ``heir``: it spends from what it pushes out; ``adds_unconfirmed``: it spends an unconfirmed
+    output that none of the rivals did. Raises Refused: "bitcoin/conflict" if it does not even pay
+    more, which is a plain double spend; else "bitcoin/replace" with Core's reason.
+    """
+    most = sum(pushed_out)
+    least = most + INCREMENTAL_FEERATE * vsize
+    if fee <= most:  # rule 3
+        raise Refused("bitcoin/conflict", fee=fee, least=least)
+    reason = ""
+    if heir:
+        reason = "bad-txns-spends-conflicting-tx"
+    elif len(pushed_out) > MAX_REPLACED:  # rule 5
+        reason = "too many potential replacements"
+    elif adds_unconfirmed:  # rule 2
+        reason = "replacement-adds-unconfirmed"
+    elif fee < least or any(fee * size <= paid * vsize for paid, size in rivals):  # rules 4 and 6
+        reason = "insufficient fee"
+    if reason:
+        raise Refused("bitcoin/replace", reason=reason, fee=fee, least=least)
 
 
 def policy_vsize(tx: Tx, *, sigops: int) -> int:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
+
+from btclib.tx import Tx
 
 from escrow.adapters.bitcoin import psbt
 from escrow.adapters.bitcoin.keys import Keys
 from escrow.adapters.bitcoin.node import Node
-from escrow.adapters.bitcoin.policy import MIN_FEERATE
+from escrow.adapters.bitcoin.policy import MIN_FEERATE, read_transaction
 from escrow.adapters.bitcoin.types import COINBASE_MATURITY, Coin, OutPoint
 from escrow.adapters.bitcoin.vault import address_of, dust
-from escrow.core.errors import Refused
+from escrow.core.errors import Refused, Rejected
 from escrow.core.units import Sats
 
 _OVERHEAD: Final = 4 * (4 + 4 + 1 + 1) + 2  # weight: version, locktime, two counts; segwit marker
@@ -77,8 +80,49 @@ class Wallet:
             paid.append((self.script_pubkey, change))
         return self._signed([coin.outpoint for coin in chosen], paid)
 
-    def _signed(self, inputs: list[OutPoint], outputs: Sequence[tuple[bytes, Sats]]) -> bytes:
-        prev_txs = [self._node.transaction(txid) for txid in sorted({each.txid for each in inputs})]
+    def is_paid_by(self, raw: bytes) -> bool:
+        """Does a transaction pay this wallet?"""
+        outputs = read_transaction(raw).vout
+        return any(each.script_pub_key.script == self.script_pubkey for each in outputs)
+
+    def child(self, parent: bytes, *, feerate: int, most: Sats | None = None) -> bytes:
+        """A signed transaction that spends what ``parent`` pays this wallet, back to it, at a fee
+        that brings the two together to ``feerate`` sat/vB (CPFP). The parent need not be known to
+        the node, but what it spends must be.
+
+        Raises Refused("bitcoin/funds") if the parent pays too little for that, or nothing;
+        Rejected("payout/fee") above ``most`` sats.
+        """
+        tx = read_transaction(parent)
+        txid, mine = tx.id.hex(), self.script_pubkey
+        found = [n for n, each in enumerate(tx.vout) if each.script_pub_key.script == mine]
+        paid = sum(tx.vout[n].value for n in found)
+        vsize = self._vsize(len(found), [mine])
+        fee = max(vsize * MIN_FEERATE, feerate * (tx.vsize + vsize) - self._fee_of(tx))
+        if most is not None and fee > most:
+            raise Rejected("payout/fee", fee=fee, bound=most)
+        if paid - fee < dust(mine):
+            raise Refused("bitcoin/funds", wanted=fee, balance=paid)
+        inputs = [OutPoint(txid, n) for n in found]
+        return self._signed(inputs, [(mine, Sats(paid - fee))], known={txid: parent})
+
+    def _fee_of(self, tx: Tx) -> Sats:
+        raws = [self._node.transaction(each.prev_out.tx_id.hex()) for each in tx.vin]
+        if None in raws:
+            raise Refused("bitcoin/missing-input", txid=tx.id.hex())
+        spent = zip(tx.vin, (read_transaction(raw) for raw in raws if raw), strict=True)
+        taken = sum(prev.vout[each.prev_out.vout].value for each, prev in spent)
+        return Sats(taken - sum(each.value for each in tx.vout))
+
+    def _signed(
+        self,
+        inputs: list[OutPoint],
+        outputs: Sequence[tuple[bytes, Sats]],
+        *,
+        known: Mapping[str, bytes] = MappingProxyType({}),
+    ) -> bytes:
+        txids = sorted({each.txid for each in inputs})
+        prev_txs = [known.get(txid) or self._node.transaction(txid) for txid in txids]
         draft = psbt.update(
             psbt.create(inputs, outputs=outputs),
             owner=self._key,

@@ -2,50 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from escrow.adapters.bitcoin.policy import read_transaction
+from escrow.adapters.bitcoin.taken import path_taken, recovery_path
+from escrow.adapters.bitcoin.vault import Vault
 from escrow.core.decide import Command
 from escrow.core.errors import Rejected
-from escrow.core.payouts import Output, recognise
-from escrow.core.phases import owed_burns, terms_of
+from escrow.core.payouts import STUCK_AFTER, Output, recognise
+from escrow.core.phases import displaced, owed_burns, terms_of, without
 from escrow.core.regions.loan import Accepted, Draft, Offered
 from escrow.core.regions.vault import Confirming, Locked, Payout, Reorged, Seen
 from escrow.core.roles import Role
 from escrow.core.state import Escrow
 from escrow.core.units import Sats, Seconds
-from escrow.core.verbs.payout import SawPayout, SawPayoutDepth
+from escrow.core.verbs.payout import SawPayout, SawPayoutDepth, SawPayoutStuck, SawPayoutVoid
 from escrow.core.verbs.pledge import SawCoin, SawCoinGone
 from escrow.core.verbs.recover import SawRecovery
+from escrow.custody.policy import ScriptKind
 from escrow.ports import BitcoinView, OutPoint
 
-_RECOVERY_STACK = 6
-"""Witness items of a recovery: signature, key, three empty for the quorum not met, script. A
-quorum's spend has four."""
 
-
-def vault_script(witness_program: str) -> bytes:
-    """The output script of a vault that the terms name (P2WSH, BIP-141)."""
-    return b"\x00\x20" + bytes.fromhex(witness_program[2:])
+def vault_script(witness_program: str, *, kind: ScriptKind) -> bytes:
+    """The output script of a vault that the terms name: P2WSH (BIP-141) or P2TR (BIP-341)."""
+    version = b"\x51\x20" if kind is ScriptKind.TR else b"\x00\x20"
+    return version + bytes.fromhex(witness_program[2:])
 
 
 class BitcoinWatch:
     """Eyes on the vaults."""
 
-    def __init__(self, node: BitcoinView) -> None:
+    def __init__(
+        self, node: BitcoinView, *, kind: ScriptKind, vault_of: Callable[[str], Vault]
+    ) -> None:
+        """``vault_of`` gives a loan's vault: only its keys tell which path a spend took."""
         self._node = node
+        self._kind = kind
+        self._vault_of = vault_of
 
     def look(self, deals: Mapping[str, Escrow], *, at: int) -> Sequence[tuple[str, Command]]:
         """What changed since the deals' states were decided."""
         found: list[tuple[str, Command]] = []
         for loan, escrow in deals.items():
             if not isinstance(escrow.loan, Draft | Offered | Accepted):
-                found.extend((loan, command) for command in self._vault(escrow, Seconds(at)))
+                found.extend((loan, each) for each in self._vault(loan, escrow, Seconds(at)))
         return found
 
-    def _vault(self, escrow: Escrow, at: Seconds) -> list[Command]:
+    def _vault(self, loan: str, escrow: Escrow, at: Seconds) -> list[Command]:
         node = self._node
-        script = vault_script(terms_of(escrow.loan).vault)
+        script = vault_script(terms_of(escrow.loan).vault, kind=self._kind)
         there = {str(c.outpoint): c for c in (*node.coins(script), *node.pending(script))}
         known = {coin.outpoint: coin for coin in escrow.vault.coins}
         commands: list[Command] = []
@@ -63,35 +68,85 @@ class BitcoinWatch:
                 commands.append(SawCoin(Role.WATCHER, at, coin.outpoint, coin.sats, 0))
             else:
                 commands.append(SawCoinGone(Role.WATCHER, at, coin.outpoint, ""))
+        # What took the place of a payout is made known by itself, with the change it gives.
+        fresh = {
+            node.spender(OutPoint.parse(each))
+            for payout in escrow.vault.payouts
+            if node.depth(payout.txid) is None
+            for each in payout.inputs
+        }
         for outpoint, found in there.items():
             if node.spender(found.outpoint) is not None and outpoint in known:
                 continue
             # The change of a payout is made known by the payout.
-            if found.outpoint.txid in spends:
+            if found.outpoint.txid in spends or found.outpoint.txid in fresh:
                 continue
             depth = node.height - found.height + 1 if found.height else 0
             commands.append(SawCoin(Role.WATCHER, at, outpoint, found.sats, depth, found.height))
         commands = [c for c in commands if not _is_old(escrow, c)]
         for txid, outpoints in spends.items():
-            commands.extend(self._spend(escrow, txid, outpoints, at, script.hex()))
+            commands.extend(self._spend(loan, escrow, txid, outpoints, at, script.hex()))
         for payout in escrow.vault.payouts:
-            depth = node.depth(payout.txid) or 0
-            if (depth >= terms_of(escrow.loan).confirmations) != payout.final:
-                commands.append(SawPayoutDepth(Role.WATCHER, at, payout.txid, depth))
+            commands.extend(self._payout(escrow, payout, at))
+            if node.depth(payout.txid) is None:
+                commands.extend(self._displaced(loan, escrow, payout, at, script.hex()))
         return commands
 
+    def _payout(self, escrow: Escrow, payout: Payout, at: Seconds) -> list[Command]:
+        """Is it deeper or shallower than was known, or do blocks pass it by?"""
+        depth = self._node.depth(payout.txid) or 0
+        stuck = payout.txid in escrow.vault.stuck
+        final = depth >= terms_of(escrow.loan).confirmations
+        if final != payout.final or (depth and stuck):
+            return [SawPayoutDepth(Role.WATCHER, at, payout.txid, depth)]
+        waited = self._node.waited(payout.txid) or 0
+        if waited >= STUCK_AFTER and not stuck:
+            return [SawPayoutStuck(Role.WATCHER, at, payout.txid, waited)]
+        return []
+
+    def _displaced(
+        self, loan: str, escrow: Escrow, payout: Payout, at: Seconds, script: str
+    ) -> list[Command]:
+        """A payout that is nowhere: did another take its place, or is a coin of it gone for good?
+
+        If neither, it is due to be sent again.
+        """
+        node, final = self._node, terms_of(escrow.loan).confirmations
+        change = {coin.outpoint for coin in escrow.vault.coins if coin.change}
+        for each in payout.inputs:
+            spender = node.spender(OutPoint.parse(each))
+            if spender is None:
+                # Change that is missing comes back with its own payout, which is sent again.
+                if each not in change and node.depth(each.partition(":")[0]) is None:
+                    return [SawPayoutVoid(Role.WATCHER, at, payout.txid, "")]
+                continue
+            for command in self._spend(loan, escrow, spender, [each], at, script):
+                if isinstance(command, SawPayout):
+                    return [command]
+            if (node.depth(spender) or 0) >= final:
+                return [SawPayoutVoid(Role.WATCHER, at, payout.txid, spender)]
+        return []
+
     def _spend(
-        self, escrow: Escrow, txid: str, outpoints: list[str], at: Seconds, script: str
+        self, loan: str, escrow: Escrow, txid: str, outpoints: list[str], at: Seconds, script: str
     ) -> list[Command]:
         """A spend is a payout, a recovery, or a theft."""
         raw = self._node.transaction(txid)
         assert raw is not None
         tx = read_transaction(raw)
-        recovery = all(len(vin.script_witness.stack) == _RECOVERY_STACK for vin in tx.vin)
-        if recovery and at >= terms_of(escrow.loan).recover_at:
-            return [SawRecovery(Role.WATCHER, at, txid, tuple(outpoints))]
         value = {coin.outpoint: coin.sats for coin in escrow.vault.coins}
         inputs = tuple(f"{vin.prev_out.tx_id.hex()}:{vin.prev_out.vout}" for vin in tx.vin)
+        if at >= terms_of(escrow.loan).recover_at:
+            vault = self._vault_of(loan)
+            taken = {
+                path_taken(vault, tx, number, sats=value[each])
+                for number, each in enumerate(inputs)
+                if each in value
+            }
+            if taken == {recovery_path(vault)} - {""}:
+                return [SawRecovery(Role.WATCHER, at, txid, tuple(outpoints))]
+        # What it displaces pays nothing any more.
+        alone = without(escrow, displaced(escrow, inputs))
         try:
             if not set(inputs) <= set(value):
                 raise Rejected("payout/not-locked", txid=txid)
@@ -100,7 +155,7 @@ class BitcoinWatch:
                 txid=txid,
                 inputs=inputs,
                 spent=Sats(sum(value[i] for i in inputs)),
-                owed=owed_burns(escrow),
+                owed=owed_burns(alone),
                 vault_script=script,
             )
         except Rejected:

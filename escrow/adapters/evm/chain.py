@@ -8,16 +8,18 @@ increase: if the last block already has ``t``, the next takes ``t + 1`` and push
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from eth_hash.auto import keccak
 from eth_typing import Address
 
 from escrow.adapters.evm.archive import BlockRecord, export, restore
 from escrow.adapters.evm.block import Block, Log, Receipt
 from escrow.adapters.evm.history import Included, Topics
 from escrow.adapters.evm.ledger import Clock, Ledger, Saved
+from escrow.adapters.evm.proof import check_account
 from escrow.adapters.evm.revert import Reverted
 from escrow.adapters.evm.transaction import AccessList, Transaction, decode
 from escrow.core.errors import BadInput, Refused
@@ -256,6 +258,28 @@ class Chain:
     def storage(self, address: bytes, slot: int, *, block: int | None = None) -> int:
         _word(slot)
         return self._ledger.state(block).get_storage(_address(address), slot)
+
+    def prove(
+        self, address: bytes, slots: Sequence[int], *, block: int
+    ) -> tuple[tuple[bytes, ...], ...]:
+        """What shows an account, and each of its storage slots, to whoever has a sealed block's
+        header: RLP nodes, root first, the account's before those of the slots (EIP-1186).
+
+        Raises ``BadInput("evm/block")``; ``Refused("reserves/altered")`` if there is no account.
+        """
+        sealed = self.block(block)
+        if sealed is None:
+            raise BadInput("evm/block", block=block)
+        root = sealed.state_root
+        account = self._ledger.path_to(root, keccak(_address(address)))
+        storage_root = check_account(account, state_root=root, address=address)
+        return (
+            account,
+            *(
+                self._ledger.path_to(storage_root, keccak(_word(slot).to_bytes(32, "big")))
+                for slot in slots
+            ),
+        )
 
     def logs(
         self,

@@ -179,6 +179,8 @@ class EvmWatch:
                     **{**who, "by": Role.ATTESTOR},
                     outpoint=f"{args['txid'].hex()}:{args['vout']}",
                     sats=Sats(args["sats"]),
+                    reserves=Sats(args["reserves"]),
+                    seen_at=Seconds(args["seen_at"]),
                 )
             case "PledgeToken", "Retired":
                 return Retire(

@@ -25,7 +25,16 @@ from escrow.adapters.evm.block import (
     next_base_fee,
 )
 from escrow.adapters.evm.history import History, Included, Mark
-from escrow.adapters.evm.machine import DELEGATION, Outcome, State, context, flush, genesis, run
+from escrow.adapters.evm.machine import (
+    DELEGATION,
+    Outcome,
+    State,
+    context,
+    flush,
+    genesis,
+    path_to,
+    run,
+)
 from escrow.adapters.evm.revert import Reverted
 from escrow.adapters.evm.transaction import MAX_INITCODE, Transaction
 from escrow.core.errors import BadInput, Refused
@@ -179,6 +188,10 @@ class Ledger:
             return self._state
         found = self._sealed(block)
         return State(self._db, self._context(found), Hash32(found.state_root))
+
+    def path_to(self, root: bytes, key: bytes) -> tuple[bytes, ...]:
+        """Trie nodes from a root that some sealed block had to a key, see ``machine``."""
+        return path_to(self._db, root=root, key=key)
 
     def probe(self, message: Transaction, *, block: int | None) -> Outcome:
         """Run a message at no fee and undo it, on a sealed block or as the next transaction.

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, cast
 
+import rlp  # type: ignore[import-untyped]
 from eth._utils.address import generate_contract_address
 from eth.abc import AtomicDatabaseAPI, MessageAPI, SignedTransactionAPI
 from eth.constants import BLANK_ROOT_HASH
@@ -25,6 +26,9 @@ from escrow.core.errors import Refused
 
 DELEGATION: Final = b"\xef\x01\x00"
 """Code of an account that lends itself another's code (EIP-7702) starts with this."""
+
+_NOTHING: Final = b"\x80"
+"""RLP of the node of an empty trie."""
 
 
 class _Executor(PragueTransactionExecutor):
@@ -131,6 +135,19 @@ def flush(state: State) -> None:
     state.lock_changes()
     state.persist()
     HexaryTrie._cached_create_node_to_db_mapping.cache_clear()
+
+
+def path_to(db: AtomicDatabaseAPI, *, root: bytes, key: bytes) -> tuple[bytes, ...]:
+    """RLP of the trie nodes from ``root`` to ``key``, or to where it shows that there is none.
+
+    Nodes so short that their parent holds them whole are left out, as in EIP-1186.
+    """
+    trie = HexaryTrie(cast(dict[bytes, bytes], db), root)
+    path = trie.get_proof(key)  # type: ignore[no-untyped-call]  # the library is half typed
+    nodes = [cast(bytes, rlp.encode(node)) for node in path]
+    return tuple(
+        raw for n, raw in enumerate(nodes) if raw != _NOTHING and (n == 0 or len(raw) > 31)
+    )
 
 
 def run(state: State, transaction: Transaction) -> Outcome:

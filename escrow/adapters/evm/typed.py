@@ -109,11 +109,14 @@ _DEPOSIT: Final = (
     ("txid", "bytes32"),
     ("vout", "uint32"),
     ("sats", "uint256"),
-    ("deadline", "uint256"),
 )
-ATTESTATION: Final = Struct("Attestation", _DEPOSIT)
-"""A coin is final in the vault of ``loan``. ``txid`` in the order explorers show it."""
-RETIREMENT: Final = Struct("Retirement", _DEPOSIT)
+ATTESTATION: Final = Struct(
+    "Attestation",
+    (*_DEPOSIT, ("reserves", "uint256"), ("seen_at", "uint256"), ("bitcoin_block", "bytes32")),
+)
+"""A coin is final in the vault of ``loan``, which holds ``reserves`` in all, less unpaid burns, as
+seen at ``seen_at`` with ``bitcoin_block`` as the tip. Hashes in the order explorers show them."""
+RETIREMENT: Final = Struct("Retirement", (*_DEPOSIT, ("deadline", "uint256")))
 """A minted coin is gone without a burn. ``holder`` answers for what is not pledged."""
 PRICE: Final = Struct("Price", (("round", "uint256"), ("price", "uint256"), ("at", "uint256")))
 """The price of 1 BTC (× 10⁸) at a unix time, as the next round."""

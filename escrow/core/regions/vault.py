@@ -52,6 +52,8 @@ class Spent:
 
     by: str
     """Transaction that spends it."""
+    height: int = 0
+    """Block that held the coin then: where it stands again if the payout is undone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +106,28 @@ class Vault:
     coins: tuple[Coin, ...] = ()
     """Every coin ever seen, in order of sighting."""
     payouts: tuple[Payout, ...] = ()
-    """Every payout, in order of broadcast."""
+    """Every payout that stands, in order of broadcast: none that was replaced or is void."""
+    stuck: tuple[str, ...] = ()
+    """Those of them that blocks pass by."""
 
 
 def find(vault: Vault, outpoint: str) -> Coin | None:
     """The coin at ``outpoint``, if it was ever seen."""
     return next((coin for coin in vault.coins if coin.outpoint == outpoint), None)
+
+
+def change_of(payout: Payout) -> str:
+    """Outpoint of what the payout gives back to the vault; empty if nothing."""
+    return f"{payout.txid}:{len(payout.paid)}" if payout.change else ""
+
+
+def with_heirs(vault: Vault, payouts: tuple[Payout, ...]) -> tuple[Payout, ...]:
+    """These payouts and all that spend what they give back, youngest first."""
+    found: list[Payout] = []
+    for payout in vault.payouts:
+        if payout in payouts or any(change_of(each) in payout.inputs for each in found):
+            found.append(payout)
+    return tuple(reversed(found))
 
 
 def locked(vault: Vault) -> tuple[Coin, ...]:
@@ -186,6 +204,41 @@ class PayoutReorged:
 
 
 @dataclass(frozen=True, slots=True)
+class PayoutStuck:
+    """Blocks pass the payout by: it pays too little for the day."""
+
+    at: Seconds
+    txid: str
+    blocks: int
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutMined:
+    """A payout that was stuck is in a block after all."""
+
+    at: Seconds
+    txid: str
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutReplaced:
+    """Another payout took a coin of ``old``, which can confirm no more."""
+
+    at: Seconds
+    old: str
+    payout: Payout
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutVoid:
+    """The payout can confirm no more, and none stands in its place: its burns are owed again."""
+
+    at: Seconds
+    txid: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class CoinsRecovered:
     """The borrower alone spent coins after the recovery time."""
 
@@ -203,6 +256,10 @@ VaultEvent = (
     | PayoutSent
     | PayoutFinal
     | PayoutReorged
+    | PayoutStuck
+    | PayoutMined
+    | PayoutReplaced
+    | PayoutVoid
     | CoinsRecovered
 )
 
@@ -218,7 +275,45 @@ def _with_final(vault: Vault, txid: str, *, final: bool) -> Vault:
     payouts = tuple(
         replace(payout, final=final) if payout.txid == txid else payout for payout in vault.payouts
     )
-    return replace(vault, payouts=payouts)
+    return _unstuck(replace(vault, payouts=payouts), txid)
+
+
+def _unstuck(vault: Vault, txid: str) -> Vault:
+    return replace(vault, stuck=tuple(each for each in vault.stuck if each != txid))
+
+
+def _send(vault: Vault, payout: Payout) -> Vault:
+    coins = tuple(
+        replace(coin, status=Spent(payout.txid, _height(coin.status)))
+        if coin.outpoint in payout.inputs
+        else coin
+        for coin in vault.coins
+    )
+    if back := change_of(payout):
+        # The watcher may have seen the output before it understood the payout.
+        known = find(vault, back)
+        change = Coin(back, payout.change, known.status if known else Seen(), change=True)
+        coins = (*(coin for coin in coins if coin.outpoint != back), change)
+    return replace(vault, coins=coins, payouts=(*vault.payouts, payout))
+
+
+def _undo(vault: Vault, txid: str) -> Vault:
+    """As if it had never been sent: its coins stand where they stood, its change never was."""
+    payout = next((each for each in vault.payouts if each.txid == txid), None)
+    assert payout is not None, "only what was sent is undone"
+    coins = tuple(
+        replace(coin, status=Locked(_height(coin.status)))
+        if coin.outpoint in payout.inputs
+        else coin
+        for coin in vault.coins
+        if coin.outpoint != change_of(payout)
+    )
+    left = tuple(each for each in vault.payouts if each.txid != txid)
+    return _unstuck(replace(vault, coins=coins, payouts=left), txid)
+
+
+def _height(status: CoinStatus) -> int:
+    return status.height if isinstance(status, Confirming | Locked | Spent) else 0
 
 
 def evolve_vault(vault: Vault, event: VaultEvent) -> Vault:
@@ -237,14 +332,15 @@ def evolve_vault(vault: Vault, event: VaultEvent) -> Vault:
         case CoinLost():
             return _with(vault, (event.outpoint,), Lost(event.by))
         case PayoutSent(payout=payout):
-            coins = _with(vault, payout.inputs, Spent(payout.txid)).coins
-            if payout.change:
-                # The watcher may have seen the output before it understood the payout.
-                back = f"{payout.txid}:{len(payout.paid)}"
-                known = find(vault, back)
-                coin = Coin(back, payout.change, known.status if known else Seen(), change=True)
-                coins = (*(c for c in coins if c.outpoint != back), coin)
-            return Vault(coins, (*vault.payouts, payout))
+            return _send(vault, payout)
+        case PayoutReplaced(old=old, payout=payout):
+            return _send(_undo(vault, old), payout)
+        case PayoutVoid():
+            return _undo(vault, event.txid)
+        case PayoutStuck():
+            return replace(vault, stuck=(*vault.stuck, event.txid))
+        case PayoutMined():
+            return _unstuck(vault, event.txid)
         case PayoutFinal():
             return _with_final(vault, event.txid, final=True)
         case PayoutReorged():

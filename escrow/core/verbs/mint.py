@@ -1,15 +1,16 @@
-"""Attestors say a coin is final, and its tokens are minted, each coin once (T7)."""
+"""Attestors say a coin is final, and its tokens are minted, each coin once, within reserves that
+they saw freshly (T7)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from escrow.core.errors import Rejected
-from escrow.core.regions.token import Minted
+from escrow.core.regions.token import Minted, outstanding
 from escrow.core.regions.vault import Locked, find
 from escrow.core.roles import Role
 from escrow.core.state import Escrow, Event
-from escrow.core.terms import MIN_DEPOSIT
+from escrow.core.terms import MIN_DEPOSIT, RESERVE_LIFE
 from escrow.core.units import MAX_MONEY, Sats, Seconds
 
 
@@ -22,15 +23,30 @@ class Mint:
     outpoint: str
     sats: Sats
     tx: str = ""
+    reserves: Sats = MAX_MONEY
+    """Sats final in this loan's vault less its unpaid burns, as the quorum stated them. The vault
+    region says for itself what is there, and a law holds the two together."""
+    seen_at: Seconds | None = None
+    """When they were seen; ``None``: at this very instant."""
 
 
 def mint(escrow: Escrow, command: Mint) -> tuple[Event, ...]:
-    """Raises ``mint/not-attestor``, ``mint/replayed``, ``pledge/unknown-coin``,
-    ``pledge/not-confirmed``, ``mint/amount``."""
+    """Raises ``mint/not-attestor``, ``mint/from-future``, ``mint/expired``, ``mint/amount``,
+    ``mint/replayed``, ``pledge/unknown-coin``, ``pledge/not-confirmed``, ``mint/reserves``.
+
+    The contract knows no coins; what else it checks, it checks in this order.
+    """
     # WHO
     if command.by is not Role.ATTESTOR:
         raise Rejected("mint/not-attestor", by=command.by.value)
     # WHEN
+    seen_at = command.at if command.seen_at is None else command.seen_at
+    if seen_at > command.at:
+        raise Rejected("mint/from-future", seen_at=seen_at, now=command.at)
+    if command.at - seen_at > RESERVE_LIFE:
+        raise Rejected("mint/expired", seen_at=seen_at, now=command.at)
+    if not MIN_DEPOSIT <= command.sats <= MAX_MONEY:
+        raise Rejected("mint/amount", sats=command.sats)
     if command.outpoint in escrow.token.outpoints:
         raise Rejected("mint/replayed", outpoint=command.outpoint)
     coin = find(escrow.vault, command.outpoint)
@@ -38,7 +54,10 @@ def mint(escrow: Escrow, command: Mint) -> tuple[Event, ...]:
         raise Rejected("pledge/unknown-coin", outpoint=command.outpoint)
     if not isinstance(coin.status, Locked):
         raise Rejected("pledge/not-confirmed", outpoint=command.outpoint)
-    if command.sats != coin.sats or not MIN_DEPOSIT <= command.sats <= MAX_MONEY:
+    if command.sats != coin.sats:
         raise Rejected("mint/amount", sats=command.sats, coin=coin.sats)
+    claims = outstanding(escrow.token) + command.sats
+    if claims > command.reserves:
+        raise Rejected("mint/reserves", claims=claims, reserves=command.reserves)
     # THEN
     return (Minted(command.at, command.outpoint, command.sats, command.tx),)
