@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 from escrow.core.decide import Command
 from escrow.core.due import Effect
@@ -15,7 +15,7 @@ from escrow.core.errors import BadInput
 from escrow.core.regions.token import Burn
 from escrow.core.state import Escrow, Event
 from escrow.core.terms import Terms
-from escrow.core.units import Sats
+from escrow.core.units import Sats, Seconds
 
 _TXID_DIGITS: Final = 64
 
@@ -103,6 +103,22 @@ class BookEntry:
     """Of a margin call, active seconds; 0 if none."""
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a contract of ours said, as anyone reads it off the EVM."""
+
+    name: str
+    """Of the event, e.g. ``Liquidated``."""
+    args: Mapping[str, Any]
+    """By member name; addresses as 20 bytes."""
+    at: Seconds
+    """Time of its block, unix seconds."""
+    place: tuple[int, int]
+    """Number of its block, and place in it: what was said first is less."""
+    blocks: int
+    """Sealed blocks from its own on; 0 while that one is under way."""
+
+
 class EvmView(Protocol):
     """What anyone can see on the EVM."""
 
@@ -112,6 +128,8 @@ class EvmView(Protocol):
     def outstanding(self, loan: str) -> Sats: ...
     def burns(self, loan: str) -> tuple[Burn, ...]: ...
     def is_minted(self, outpoint: str) -> bool: ...
+    def said(self, loan: str) -> tuple[Said, ...]: ...
+    def rounds(self, *, since: int, until: int) -> tuple[Said, ...]: ...
 
 
 class Watch(Protocol):

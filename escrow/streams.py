@@ -22,6 +22,14 @@ class Streams:
     def __repr__(self) -> str:
         return f"<Streams {sorted(self.counters)}>"
 
+    def fresh(self, name: str) -> bytes:
+        """32 bytes of stream ``name``, which it gives only once.
+
+        Worlds that part ways, as forks do, draw the same ones: in a simulation, whose every key
+        follows from its seed, that gives nothing away. Outside take the operating system's.
+        """
+        return b"".join(self.below(name, 2**128).to_bytes(16, "big") for _ in range(2))
+
     def below(self, name: str, bound: int) -> int:
         """The next draw of stream ``name``: a whole number from 0 to ``bound`` − 1, all alike.
 

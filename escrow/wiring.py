@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 
 from escrow.actors.attestor import Attestor
 from escrow.actors.cosigner import Cosigner
 from escrow.actors.operator import Operator
 from escrow.actors.oracle import Oracle
 from escrow.actors.party import Party
+from escrow.actors.vaults import Vaults, cosigner_names, new_parties
 from escrow.adapters.bitcoin.keys import derive_seed
 from escrow.adapters.bitcoin.node import Node
 from escrow.adapters.bitcoin.types import COINBASE_MATURITY
@@ -23,7 +25,14 @@ from escrow.adapters.evm.contracts import Contract, Contracts, Deployment, creat
 from escrow.adapters.store.sqlite import Log
 from escrow.adapters.store.world_file import EvmBlock, WorldData
 from escrow.clock import Clock
-from escrow.config import BLOCK_INTERVAL, CHAIN_ID, FIRST_BLOCK_TIME, WorldConfig
+from escrow.config import (
+    BLOCK_INTERVAL,
+    CHAIN_ID,
+    FIRST_BLOCK_TIME,
+    WorldConfig,
+    block_time_offset,
+    world_policy,
+)
 from escrow.core.errors import BadInput, EscrowError
 from escrow.core.laws import Step
 from escrow.core.regions.loan import Indebted
@@ -63,6 +72,9 @@ def make_parties(config: WorldConfig) -> dict[str, Party]:
         **{f"oracle-{i + 1}": Role.ORACLE for i in range(config.oracles)},
         **{f"attestor-{i + 1}": Role.ATTESTOR for i in range(config.attestors)},
     }
+    # A role of the policy that nobody here has a name for is played by a party of its own.
+    for name in new_parties(world_policy(config)):
+        roles.setdefault(name, Role.CUSTODIAN)
     seed = master_seed(config)
     return {name: Party.from_seed(seed, name=name, role=role) for name, role in roles.items()}
 
@@ -83,6 +95,7 @@ class Wires:
     log: Log
     cosigners: tuple[Cosigner, ...]
     attestors: tuple[Attestor, ...]
+    vaults: Vaults
     wallets: dict[str, Wallet] = field(default_factory=dict)
 
     def wallet(self, party: Party) -> Wallet:
@@ -261,6 +274,7 @@ def _connect(
     note: Note,
 ) -> Wires:
     evm = EvmClient(contracts, chain=chain)
+    policy, streams = world_policy(config), Streams(master_seed(config))
     oracles = tuple(
         Oracle(party, domain=contracts.prices.domain)
         for party in parties.values()
@@ -268,14 +282,25 @@ def _connect(
     )
     attestors = tuple(
         Attestor(
-            party, bitcoin=node, evm=evm, domain=contracts.pledge.domain, now=lambda: clock.now
+            party,
+            bitcoin=node,
+            evm=evm,
+            domain=contracts.pledge.domain,
+            now=lambda: clock.now,
+            kind=policy.script,
         )
         for party in parties.values()
         if party.role is Role.ATTESTOR
     )
     cosigners = tuple(
-        Cosigner(parties[name], bitcoin=node, evm=evm)
-        for name in ("lender", "borrower", "custodian")
+        Cosigner(
+            parties[name],
+            bitcoin=node,
+            evm=evm,
+            kind=policy.script,
+            session=partial(streams.fresh, f"musig/{name}"),
+        )
+        for name in cosigner_names(policy)
     )
     operator = Operator(
         parties["operator"],
@@ -288,6 +313,7 @@ def _connect(
         vault_of=vault_of,
         answers=answers,
         now=lambda: clock.now,
+        clock_at=node.median_time_at,
     )
     roles = {party.address_bytes: party.role for party in parties.values()}
     watch = EvmWatch(evm, roles=roles, quorum=config.oracle_quorum, cursor=chain.cursor)
@@ -297,7 +323,7 @@ def _connect(
             origin=config.deployed_at, heartbeat=config.heartbeat, quorum=config.oracle_quorum
         ),
         log=log,
-        watches=(BitcoinWatch(node), watch),
+        watches=(BitcoinWatch(node, kind=policy.script, vault_of=vault_of), watch),
         performer=operator,
         check_laws=config.check_laws,
         on_event=note,
@@ -319,12 +345,13 @@ def _connect(
         engine=engine,
         parties=parties,
         pace=pace,
-        streams=Streams(master_seed(config)),
+        streams=streams,
         operator=operator,
         watch=watch,
         log=log,
         cosigners=cosigners,
         attestors=attestors,
+        vaults=Vaults(policy, parties=parties, offset=block_time_offset(config)),
     )
 
 

@@ -22,8 +22,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from escrow.actors.party import Party
+from escrow.actors.vaults import Plan
 from escrow.adapters.bitcoin import psbt as bip174
-from escrow.adapters.bitcoin.vault import Vault, dust, parse_address, recovery_vsize
+from escrow.adapters.bitcoin.taken import recovery_path
+from escrow.adapters.bitcoin.vault import Vault, dust, parse_address
 from escrow.adapters.evm.typed import Sig
 from escrow.adapters.store.codec import state_hash
 from escrow.adapters.store.world_file import WorldData, read_world, write_world
@@ -43,6 +45,7 @@ from escrow.core.verbs.offer import Offer
 from escrow.deal import Act, Deal
 from escrow.engine import PLATFORM
 from escrow.parse import parse_btc, parse_cents, parse_price
+from escrow.vault_life import Refresh, found_coins, opens_by_waiting, refreshes, sweep
 from escrow.wiring import Wires, load_wires, new_wires
 from escrow.words import exact
 
@@ -90,7 +93,6 @@ class World:
         self.acts: list[Act] = []
         self._closed = False
         self._acting: _Acting | None = None
-        self._vaults: dict[tuple[int, Seconds], Vault] = {}
 
     # --- what one sees ---
 
@@ -209,7 +211,7 @@ class World:
         maturity = Seconds(self.now + plan.term)
         recover_at = Seconds(maturity + plan.grace + plan.recover_in)
         nonce = len(self.engine.deals)
-        vault = self._vault(nonce, recover_at=recover_at)
+        vault = self._wires.vaults.vault(Plan(nonce, Seconds(maturity + plan.grace), recover_at))
         return Terms(
             borrower=self.party("borrower").address,
             lender=self.party("lender").address,
@@ -236,7 +238,7 @@ class World:
     def offer(self, terms: Terms | None = None, *, by: str = "lender") -> Deal:
         """The lender binds itself to terms. Raises ``Rejected``."""
         terms = terms or self.terms()
-        expected = self._vault(terms.nonce, recover_at=terms.recover_at)
+        expected = self._wires.vaults.vault(Plan.of(terms))
         if terms.vault != "0x" + expected.witness_program.hex():
             raise BadInput("terms/vault", vault=terms.vault[:80])
         loan = self.evm.loan_id(terms)
@@ -284,17 +286,55 @@ class World:
         ``Refused("bitcoin/funds")``.
         """
         deal = self._deal(loan)
-        sats = parse_btc(btc)
-        if sats < MIN_DEPOSIT:
-            raise Rejected("mint/amount", sats=sats, least=MIN_DEPOSIT)
-        if not (isinstance(deal.state.loan, Accepted) or takes_collateral(deal.state.loan)):
-            raise Rejected("pledge/late", loan=deal.phase)
+        sats = self._depositable(deal, btc)
         with self._act("borrower", "pledge", deal.id, sats=sats):
             self._send("borrower", deal.vault.script_pubkey, sats)
         if wait:
             self.mine(deal.terms.confirmations)
             self.secure(deal)
         return deal
+
+    def pledge_many(
+        self, deposits: Sequence[tuple[Deal, str | int]], *, wait: bool = True
+    ) -> tuple[Deal, ...]:
+        """The borrower funds several vaults in one transaction, which is cheaper than one each;
+        the rest as ``pledge``, which says what is raised. All or nothing."""
+        chosen = [(deal, self._depositable(deal, btc)) for deal, btc in deposits]
+        if not chosen:
+            raise BadInput("input/amount", deposits=0)
+        asked = " ".join(f"{deal.id[:10]}={sats}" for deal, sats in chosen)
+        with self._act("borrower", "pledge-many", PLATFORM, deposits=asked):
+            outputs = [(deal.vault.script_pubkey, sats) for deal, sats in chosen]
+            wallet = self._wires.wallet(self.party("borrower"))
+            self.bitcoin.broadcast(wallet.pay(outputs, feerate=self._feerate()))
+        deals = tuple({deal.id: deal for deal, _ in chosen}.values())
+        if wait:
+            self.mine(max(deal.terms.confirmations for deal in deals))
+            for deal in deals:
+                self.secure(deal)
+        return deals
+
+    def consolidate(self, loan: Deal | None = None, *, by: str = "borrower") -> Deal:
+        """Gather all coins of the vault that tokens stand on into one; ``by`` pays the miner.
+
+        Each coin saves its bytes when the payout comes. Raises Rejected("payout/not-locked") for
+        fewer than two; Refused: ``cosigner/…``, ``bitcoin/…``.
+        """
+        return self._swept("consolidate", loan, by, least=2)
+
+    def refresh(self, loan: Deal | None = None, *, by: str = "borrower") -> Deal:
+        """Move the vault's coins to where they are, before a path opens for which less is asked
+        (``refresh_by``): each coin rests anew. Raises as ``consolidate``, and BadInput("psbt/path")
+        if no path of the policy opens by waiting."""
+        if not opens_by_waiting(self._wires.vaults.policy):
+            raise BadInput("psbt/path", policy=self._wires.vaults.policy.name)
+        return self._swept("refresh", loan, by, least=1)
+
+    def refresh_by(self, loan: Deal | None = None) -> tuple[Refresh, ...]:
+        """Which coins are to be moved by when, the most urgent first: empty if no path of the
+        policy opens by waiting."""
+        deal = self._deal(loan)
+        return refreshes(self._wires, deal.vault, deal.state, offset=self.block_time_offset)
 
     def secure(self, loan: Deal | None = None, *, by: str = "borrower") -> Deal:
         """Pledge every free token of the vault to the loan (``EscrowBook.top_up``)."""
@@ -387,17 +427,19 @@ class World:
     def recover(self, loan: Deal | None = None) -> Deal:
         """The borrower alone spends the vault by its timelock, whatever the others do.
 
-        Raises ``Refused("bitcoin/non-final")`` before the recovery time on Bitcoin's own clock,
+        Raises ``BadInput("psbt/path")`` if the custody policy has no such way out,
+        ``Refused("bitcoin/non-final")`` before the recovery time on Bitcoin's own clock,
         ``Refused("bitcoin/funds")`` if nothing is there.
         """
         deal = self._deal(loan)
         vault, borrower = deal.vault, self.party("borrower")
+        path = recovery_path(vault) or "recovery"
         found = [
             coin
             for coin in self.bitcoin.coins(vault.script_pubkey)
             if self.bitcoin.spender(coin.outpoint) is None
         ]
-        fee = self._feerate() * recovery_vsize(len(found), outputs=[borrower.script])
+        fee = self._feerate() * vault.vsize(path, len(found), [borrower.script])
         left = Sats(sum(coin.sats for coin in found) - fee)
         if left < dust(borrower.script):
             raise BadInput("bitcoin/funds", found=len(found), left=left)
@@ -406,13 +448,15 @@ class World:
                 bip174.create(
                     [coin.outpoint for coin in found],
                     outputs=[(borrower.script, left)],
-                    locktime=vault.recover_after,
+                    locktime=vault.locktime(path),
+                    sequence=vault.sequence(path),
                 ),
                 owner=vault,
                 prev_txs=[raw for c in found if (raw := self.bitcoin.transaction(c.outpoint.txid))],
+                path=path,
             )
-            signed = bip174.sign(draft, keys=borrower.keys)
-            self.bitcoin.broadcast(bip174.extract(bip174.finalize(signed)))
+            signed = [bip174.sign(draft, keys=each.keys) for each in self._signers(vault, path)]
+            self.bitcoin.broadcast(bip174.extract(bip174.finalize(bip174.combine(signed))))
         return deal
 
     def bump(
@@ -639,6 +683,25 @@ class World:
         wallet = self._wires.wallet(self.party(by))
         return self.bitcoin.broadcast(wallet.pay([(script, sats)], feerate=self._feerate()))
 
+    def _depositable(self, deal: Deal, btc: str | int) -> Sats:
+        sats = parse_btc(btc)
+        if sats < MIN_DEPOSIT:
+            raise Rejected("mint/amount", sats=sats, least=MIN_DEPOSIT)
+        if not (isinstance(deal.state.loan, Accepted) or takes_collateral(deal.state.loan)):
+            raise Rejected("pledge/late", loan=deal.phase)
+        return sats
+
+    def _swept(self, verb: str, loan: Deal | None, by: str, *, least: int) -> Deal:
+        deal = self._deal(loan)
+        payer, vault = self.party(by), deal.vault
+        with self._act(by, verb, deal.id):
+            coins = found_coins(self._wires, deal.state)
+            if len(coins) < least:
+                raise Rejected("payout/not-locked", coins=len(coins), least=least)
+            rate = self._feerate()
+            sweep(self._wires, deal.state, coins, old=vault, new=vault, payer=payer, feerate=rate)
+        return deal
+
     def _feerate(self) -> int:
         return self.bitcoin.estimate_feerate(_TARGET)
 
@@ -654,19 +717,10 @@ class World:
     def _book(self, by: str, function: str, deal: Deal, *args: object) -> None:
         self.evm.book(self.party(by).account, function, deal.terms, *args)
 
-    def _vault(self, index: int, *, recover_at: Seconds) -> Vault:
-        # Compiling a descriptor takes milliseconds, and a vault follows from these two alone.
-        if (index, recover_at) not in self._vaults:
-            borrower = self.party("borrower").keys
-            self._vaults[index, recover_at] = Vault.create(
-                borrower=borrower.vault_key(index),
-                lender=self.party("lender").keys.vault_key(index),
-                custodian=self.party("custodian").keys.vault_key(index),
-                recovery=borrower.recovery_key(index),
-                recover_after=Seconds(recover_at - block_time_offset(self.config)),
-            )
-        return self._vaults[index, recover_at]
+    def _signers(self, vault: Vault, name: str) -> list[Party]:
+        """Who signs by a path of their own accord: the first of its roles."""
+        path = vault.policy.path(name)
+        return [self._wires.vaults.holder(role) for role in path.roles[: path.threshold]]
 
     def _vault_by_id(self, loan: str) -> Vault:
-        terms = terms_of(self.engine.deal(loan).loan)
-        return self._vault(terms.nonce, recover_at=terms.recover_at)
+        return self._wires.vaults.vault(Plan.of(terms_of(self.engine.deal(loan).loan)))

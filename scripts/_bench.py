@@ -325,7 +325,9 @@ def signing() -> Rows:
     public = {role: keys.vault_key() for role, keys in parties.items()}
     vault = compile_vault(load_policy("two-of-three"), keys=public, moments={})
     funding = paying([(vault.script_pubkey, 10**8)], spends=("aa" * 32, 0))
-    bare = psbt.create([OutPoint(txid_of(funding), 0)], outputs=[(vault.script_pubkey, 10**7)])
+    bare = psbt.create(
+        [OutPoint(txid_of(funding), 0)], outputs=[(vault.script_pubkey, 10**8 - 500)]
+    )
     unsigned = str(psbt.update(bare, owner=vault, prev_txs=[funding]))
 
     def ours() -> bytes:
@@ -380,7 +382,7 @@ def connecting() -> Rows:
 
     count, alone, whole, entering = 100, [], [], []
     with TemporaryDirectory() as folder, World(seed=1) as world:
-        world.open(btc="1.5", principal="50000.00", price="80000")
+        loans = [world.open(btc="1.5", principal="50000.00", price="80000") for _ in range(10)]
         node, roles = world.bitcoin, ("borrower", "lender", "custodian")
         keys = [world.party(role).keys for role in roles]
         vault = Vault.create(
@@ -400,7 +402,10 @@ def connecting() -> Rows:
                 kernel.process(raw, block_hash=block.block_hash(raw))
             known = node.height
 
-        for _ in range(5):
+        for round_ in range(8):
+            # All are paid to the lender but the last, which is a top-up that the engine must see.
+            payees = [world.party("lender").script] * (count - 1)
+            payees.append(loans[round_].vault.script_pubkey)
             coin = node.coins(MINER_SCRIPT)[0]
             each = (coin.sats - 10_000) // count
             funding = paying(
@@ -413,10 +418,9 @@ def connecting() -> Rows:
             world.settle()
             follow()
             spends = []
-            for vout in range(count):
+            for vout, payee in enumerate(payees):
                 bare = psbt.create(
-                    [OutPoint(txid_of(funding), vout)],
-                    outputs=[(world.party("lender").script, each - 1_000)],
+                    [OutPoint(txid_of(funding), vout)], outputs=[(payee, each - 1_000)]
                 )
                 draft = psbt.update(bare, owner=vault, prev_txs=[funding])
                 signed = [psbt.sign(draft, keys=one) for one in keys[:2]]
@@ -437,8 +441,9 @@ def connecting() -> Rows:
             whole.append(seconds(lambda r=raw: (node.submit_block(r), world.settle())))
             known = node.height
             assert kernel.read(built.hash) == raw
-            assert not node.waiting()
             assert node.tip_hash == built.hash
+            assert not node.waiting()
+            assert len(loans[round_].state.vault.coins) == 2, "the engine saw the top-up"
         assert not world.engine.broken
         kernel.close()
     yield Row(f"{count} spends into the mempool", min(entering) * 1e3, "ms")

@@ -8,22 +8,27 @@ that was signed and held back appears on no chain, yet can be sent at any time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from escrow.actors.party import Party
 from escrow.actors.reserves import fee_of, reserves
-from escrow.adapters.bitcoin.psbt import Psbt, Spend, inspect, sign
+from escrow.adapters.bitcoin.musig import MusigSigner
+from escrow.adapters.bitcoin.psbt import Psbt, Spend, SpendInput, asked, inspect, sign
+from escrow.adapters.bitcoin.watch import vault_script
 from escrow.core.errors import Refused, Rejected
 from escrow.core.payouts import Output, recognise
 from escrow.core.regions.token import Burn
 from escrow.core.regions.vault import Payout
 from escrow.core.terms import Terms
 from escrow.core.units import Sats
+from escrow.custody.policy import ScriptKind
 from escrow.ports import BitcoinView, EvmView, OutPoint
 
 REPLACEABLE: Final = 0xFFFFFFFD
 """Highest nSequence of a spend that may be replaced (BIP-125)."""
+
+_WALLET: Final = b"\x00\x14"  # P2WPKH (BIP-141)
 
 Memory = Mapping[int, Sequence[Sequence[str]]]
 """Burn id → each spend that was signed to pay it: its txid, then the coins it takes."""
@@ -32,10 +37,23 @@ Memory = Mapping[int, Sequence[Sequence[str]]]
 class Cosigner:
     """One key of the quorum, and the policy that guards it."""
 
-    def __init__(self, party: Party, *, bitcoin: BitcoinView, evm: EvmView) -> None:
+    def __init__(
+        self,
+        party: Party,
+        *,
+        bitcoin: BitcoinView,
+        evm: EvmView,
+        kind: ScriptKind = ScriptKind.WSH,
+        session: Callable[[], bytes] | None = None,
+    ) -> None:
+        """``kind`` is what this platform's vaults are locked in; ``session`` gives 32 bytes that
+        were never used before, for MuSig2's nonces: by default the operating system does."""
         self.party = party
         self._bitcoin = bitcoin
         self._evm = evm
+        self._kind = kind
+        self._session = session
+        self._musig = MusigSigner(party.keys)
         self._signed: dict[int, list[tuple[str, ...]]] = {}
 
     def __repr__(self) -> str:
@@ -54,11 +72,32 @@ class Cosigner:
         """Review, then sign and remember. Raises as ``review``."""
         spend, payout = self._review(psbt, terms=terms, script=script)
         signed = sign(psbt, keys=self.party.keys)
+        self._note(spend, payout)
+        return signed
+
+    def nonces(self, psbt: Psbt, *, terms: Terms, script: bytes) -> Psbt:
+        """MuSig2's first round (BIP-327): review, then give a nonce for exactly this spend.
+
+        Raises as ``review`` and ``MusigSigner.nonces``.
+        """
+        self._review(psbt, terms=terms, script=script)
+        return self._musig.nonces(psbt, session=self._session and self._session())
+
+    def partial(self, psbt: Psbt, *, terms: Terms, script: bytes) -> Psbt:
+        """MuSig2's second round: review again, since much may have happened meanwhile; sign with
+        the nonce, which is gone then, and remember. Raises as ``review`` and
+        ``MusigSigner.partial``.
+        """
+        spend, payout = self._review(psbt, terms=terms, script=script)
+        signed = self._musig.partial(psbt)
+        self._note(spend, payout)
+        return signed
+
+    def _note(self, spend: Spend, payout: Payout) -> None:
         for burn_id, _ in payout.paid:
             spends = self._signed.setdefault(burn_id, [])
             if (spend.txid, *payout.inputs) not in spends:
                 spends.append((spend.txid, *payout.inputs))
-        return signed
 
     def review(self, psbt: Psbt, *, terms: Terms, script: bytes) -> Spend:
         """Is every output of this spend entitled? ``script`` is the vault's, from its descriptor.
@@ -71,17 +110,20 @@ class Cosigner:
         outstanding.
 
         A payout that waits in the mempool may be replaced, by one that pays the same burns and
-        more to the miner.
+        more to the miner. A sweep, which gives all that it takes back to the vault in its first
+        output, may take coins that tokens stand on and nobody waits for; who pays the miner has
+        signed for the coins it brings before anybody of the quorum does.
         """
         return self._review(psbt, terms=terms, script=script)[0]
 
     def _review(self, psbt: Psbt, *, terms: Terms, script: bytes) -> tuple[Spend, Payout]:
         loan = self._evm.loan_id(terms)
-        if self._evm.entry(loan).phase == 0 or script.hex() != "0020" + terms.vault[2:]:
+        if self._evm.entry(loan).phase == 0 or script != self._script(terms):
             raise Refused("cosigner/loan-state", loan=loan)
         spend = inspect(psbt)
         rivals: list[str] = []
-        for each in spend.inputs:
+        ours = tuple(each for each in spend.inputs if each.script_pubkey == script)
+        for each in spend.inputs if not self._is_sweep(psbt, spend, ours, script) else ours:
             coin = self._bitcoin.coin(each.outpoint)
             depth = self._bitcoin.height - coin.height + 1 if coin else 0
             # What is spent in a block is no coin any more; what spends it waits.
@@ -90,15 +132,57 @@ class Cosigner:
             rival = self._bitcoin.spender(each.outpoint)
             if rival not in (None, spend.txid, *rivals):
                 rivals.append(rival or "")
-        if not 0 <= spend.fee <= terms.max_fee:
+        swept = len(ours) < len(spend.inputs)
+        if not 0 <= spend.fee <= terms.max_fee and not swept:
             raise Refused("cosigner/fee", fee=spend.fee, bound=terms.max_fee)
         if spend.locktime:
             raise Refused("cosigner/loan-state", locktime=spend.locktime)
         if any(each.sequence > REPLACEABLE for each in spend.inputs):
             raise Refused("cosigner/sequence", highest=REPLACEABLE)
+        if swept:
+            return spend, self._judge_sweep(spend, ours, rivals, loan=loan, script=script)
         payout = self._judge_outputs(spend, rivals, loan=loan, script=script)
         self._judge_memory(payout, confirmations=terms.confirmations)
         return spend, payout
+
+    def _is_sweep(
+        self, psbt: Psbt, spend: Spend, ours: Sequence[SpendInput], script: bytes
+    ) -> bool:
+        """Does the vault get back what it gives, beside coins that are signed for already?
+
+        Somebody else's coins must be of a single key's wallet, never of a vault, and all who are
+        asked for them have signed: so nobody is made to sign away coins of its own here.
+        """
+        if not ours or len(ours) == len(spend.inputs) or not spend.outputs:
+            return False
+        first, given = spend.outputs[0], sum(each.sats for each in ours)
+        keys = asked(psbt)
+        return (first.script_pubkey, first.sats) == (script, given) and all(
+            each in ours
+            or (each.script_pubkey[:2] == _WALLET and keys[number].keys() <= each.signed_by)
+            for number, each in enumerate(spend.inputs)
+        )
+
+    def _judge_sweep(
+        self,
+        spend: Spend,
+        ours: Sequence[SpendInput],
+        rivals: Sequence[str],
+        *,
+        loan: str,
+        script: bytes,
+    ) -> Payout:
+        """Tokens must stand on every coin: one that was never minted for could never be again."""
+        seen = reserves(script, burned=self._evm.burns(loan), bitcoin=self._bitcoin)
+        for each in ours:
+            counts = each.outpoint in seen.change or self._evm.is_minted(str(each.outpoint))
+            if rivals or not counts:
+                raise Refused("cosigner/input", outpoint=str(each.outpoint), rivals=len(rivals))
+        inputs = tuple(str(each.outpoint) for each in ours)
+        return Payout(spend.txid, inputs, (), Sats(0), spend.outputs[0].sats)
+
+    def _script(self, terms: Terms) -> bytes:
+        return vault_script(terms.vault, kind=self._kind)
 
     def _judge_outputs(
         self, spend: Spend, rivals: Sequence[str], *, loan: str, script: bytes

@@ -53,6 +53,7 @@ class Operator:
         vault_of: Callable[[str], Vault],
         answers: Callable[[Party], bool],
         now: Callable[[], Seconds],
+        clock_at: Callable[[int], int],
     ) -> None:
         self.party = party
         self._parties = parties
@@ -70,6 +71,7 @@ class Operator:
             vault_of=vault_of,
             answers=answers,
             tell=self.refusals.append,
+            clock_at=clock_at,
         )
         """Its hand in payouts."""
 

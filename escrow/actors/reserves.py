@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from btclib.tx import Tx
+from btclib.tx import Tx, TxOut
 
 from escrow.adapters.bitcoin.policy import read_transaction
 from escrow.core.errors import Rejected
@@ -68,14 +68,16 @@ def reserves(
         if txid is None or raw is None:
             continue
         tx = read_transaction(raw)
+        spent, others = _taken_from(script, tx, bitcoin)
         try:
             payout = recognise(
                 [Output(o.script_pub_key.script.hex(), Sats(o.value)) for o in tx.vout],
                 txid=txid,
                 inputs=[],
-                spent=_taken(tx, bitcoin),
+                spent=spent,
                 owed=owed,
                 vault_script=script.hex(),
+                others=others,
             )
         except Rejected:
             # A recovery, or a spend by two others that nobody asked about: pays no burn.
@@ -84,7 +86,7 @@ def reserves(
         owed = [burn for burn in owed if burn.id not in done]
         payouts.add(txid)
         if payout.change:
-            change.add(OutPoint(txid, len(tx.vout) - 1))
+            change.add(OutPoint(txid, len(payout.paid)))
     here = [c for c in bitcoin.coins(script) if spender(c.outpoint) is None]
     here += [c for c in bitcoin.pending(script) if c.outpoint in change]
     return Reserves(tuple(owed), frozenset(payouts), frozenset(change), tuple(here))
@@ -99,8 +101,16 @@ def fee_of(txid: str, *, bitcoin: BitcoinView) -> Sats:
 
 
 def _taken(tx: Tx, bitcoin: BitcoinView) -> Sats:
-    values = 0
-    for each in tx.vin:
-        raw = bitcoin.transaction(each.prev_out.tx_id.hex())
-        values += read_transaction(raw).vout[each.prev_out.vout].value if raw is not None else 0
-    return Sats(values)
+    return Sats(sum(each.value for each in _spent(tx, bitcoin)))
+
+
+def _taken_from(script: bytes, tx: Tx, bitcoin: BitcoinView) -> tuple[Sats, bool]:
+    """What it takes from this script, and whether it spends other coins too."""
+    spent = _spent(tx, bitcoin)
+    ours = [each.value for each in spent if each.script_pub_key.script == script]
+    return Sats(sum(ours)), len(ours) < len(tx.vin)
+
+
+def _spent(tx: Tx, bitcoin: BitcoinView) -> list[TxOut]:
+    raws = [(bitcoin.transaction(v.prev_out.tx_id.hex()), v.prev_out.vout) for v in tx.vin]
+    return [read_transaction(raw).vout[vout] for raw, vout in raws if raw is not None]

@@ -75,9 +75,7 @@ class Vaults:
         self._offset = offset
         self._made: dict[tuple[Plan, tuple[tuple[str, int], ...]], Vault] = {}
 
-    def vault(
-        self, plan: Plan, *, generations: Mapping[str, int] = MappingProxyType({})
-    ) -> Vault:
+    def vault(self, plan: Plan, *, generations: Mapping[str, int] = MappingProxyType({})) -> Vault:
         """The vault of a loan. Raises as ``compile_vault``.
 
         ``generations`` tell how often a role's key was replaced, where it was.
@@ -89,10 +87,14 @@ class Vaults:
             self._made[place] = compile_vault(
                 self.policy,
                 keys={
-                    role.name: self._key(role, plan.nonce + (generations.get(role.name, 0) << _GENERATION_BITS))
+                    role.name: self._key(
+                        role, plan.nonce + (generations.get(role.name, 0) << _GENERATION_BITS)
+                    )
                     for role in self.policy.roles
                 },
-                moments={each: Seconds(times[each] - self._offset) for each in Moment if each in used},
+                moments={
+                    each: Seconds(times[each] - self._offset) for each in Moment if each in used
+                },
             )
         return self._made[place]
 

@@ -28,7 +28,7 @@ from escrow.core.units import Sats, Seconds
 GROUNDS: Final = (
     (
         "proved",
-        "every coin was paid to its vault, in a block below the Bitcoin block that is named",
+        "every coin was paid to its vault, in the Bitcoin block that is named or one below",
     ),
     ("proved", "each vault belongs to its loan's terms, and to the keys of its descriptor"),
     ("proved", "the supply, and what of it each loan answers for, in the EVM block that is named"),

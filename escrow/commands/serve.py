@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Serve a chain over HTTP, for wallets and explorers.",
     no_args_is_help=True,
+    pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 

@@ -324,7 +324,8 @@ def _vault_due(escrow: Escrow) -> tuple[Effect, ...]:
         if not payout.final:
             effects.append(BuryPayout(payout.txid))
         if payout.txid in escrow.vault.stuck:
-            if payout.fee < fee_bound(
+            # A sweep has no fee of its own to raise: who paid for it may pay more.
+            if payout.paid and payout.fee < fee_bound(
                 paid_burns(escrow, payout), max_fee=terms_of(escrow.loan).max_fee
             ):
                 effects.append(BumpPayout(payout.txid))

@@ -240,9 +240,21 @@ def payouts_pay_what_was_burned_for(step: Step) -> bool:
         and sats == burns[burn_id].sats - share
         and is_standard_output(burns[burn_id].script)
         for p in step.after.vault.payouts
+        if p.paid
         for (burn_id, sats), share in zip(
             p.paid, fee_shares(p.fee, payees=len(p.paid)), strict=True
         )
+    )
+
+
+@law("INV-SAT-5", S, E)
+def a_sweep_brings_everything_back(step: Step) -> bool:
+    """A sweep pays nobody and brings back to the vault, to the sat, what it takes."""
+    value = {coin.outpoint: coin.sats for coin in step.after.vault.coins}
+    return all(
+        p.fee == 0 and p.change == sum(value[o] for o in p.inputs)
+        for p in step.after.vault.payouts
+        if not p.paid
     )
 
 

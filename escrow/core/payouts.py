@@ -1,7 +1,9 @@
 """Which spend of a vault pays which burns. One rule for those who build, recognise and sign it.
 
 A payout's outputs are the oldest unpaid burns it serves, in order, each less its share of the
-miner's fee; then, last, what goes back to the vault.
+miner's fee; then, last, what goes back to the vault. A *sweep* pays nobody: all that it takes from
+the vault comes back to it in the first output, and who wants it brings coins of its own for the
+miner.
 """
 
 from __future__ import annotations
@@ -71,12 +73,18 @@ def recognise(
     spent: Sats,
     owed: Sequence[Burn],
     vault_script: str,
+    others: bool = False,
 ) -> Payout:
-    """Read a spend of the vault as a payout of burns that are owed.
+    """Read a spend of the vault as a payout of burns that are owed, or as a sweep.
 
-    Raises ``payout/not-burned`` if an output is neither a burn's nor, last, the vault's own;
-    ``payout/unbalanced`` if the outputs exceed the inputs.
+    ``inputs`` and ``spent`` are the vault's; ``others``: coins of somebody else are spent as well,
+    and then it can only be a sweep. Raises ``payout/not-burned`` if an output is neither a burn's
+    nor, last, the vault's own; ``payout/unbalanced`` if the outputs exceed the inputs.
     """
+    if others:
+        if outputs and outputs[0] == Output(vault_script, spent):
+            return Payout(txid, tuple(inputs), (), Sats(0), spent)
+        raise Rejected("payout/not-burned", burn=0, sats=spent)
     fee = Sats(spent - sum(output.sats for output in outputs))
     if fee < 0:
         raise Rejected("payout/unbalanced", inputs=spent, fee=fee)

@@ -183,7 +183,8 @@ def _outcome(escrow: Escrow) -> Outcome:
         case Repaid():
             return Outcome.RELEASED
         case _:
-            return Outcome.REFUNDED if escrow.vault.payouts else Outcome.CANCELLED
+            paid = any(payout.paid for payout in escrow.vault.payouts)
+            return Outcome.REFUNDED if paid else Outcome.CANCELLED
 
 
 def loan_phase(escrow: Escrow) -> str:

@@ -17,7 +17,7 @@ from escrow.adapters.bitcoin.types import OutPoint
 from escrow.adapters.bitcoin.vault import Vault
 from escrow.core.errors import BadInput
 from escrow.core.units import Sats, Seconds
-from escrow.custody.policy import After, Form, Moment, Policy, ScriptKind
+from escrow.custody.policy import After, Form, KeyKind, Moment, Policy, ScriptKind
 
 _PARTIES: Final = ("borrower", "lender")
 
@@ -93,9 +93,15 @@ def is_contract(policy: Policy) -> bool:
 def check_carried_out(policy: Policy) -> None:
     """Raises BadInput("policy/value") for exits that no code here can agree up front.
 
-    Pre-signed: the path whose signatures they are takes all its roles. Attested: P2WSH, two of
+    Pre-signed: the path whose signatures they are takes all its roles; a key that is destroyed
+    then signs in taproot only. Attested: P2WSH, two of
     two of borrower and lender, one oracle, and one refund to the borrower at the recovery time.
     """
+    once = [role.name for role in policy.roles if role.key is KeyKind.EPHEMERAL]
+    if once and policy.script is not ScriptKind.TR:
+        raise BadInput(
+            "policy/value", role=once[0], reason="a key that is destroyed signs in taproot only"
+        )
     for path in policy.paths:
         if path.form is Form.PRESIGNED:
             presigned.signed_up_front(policy, path.name)

@@ -11,7 +11,7 @@ from escrow.adapters.bitcoin.node import Node
 from escrow.adapters.bitcoin.policy import read_transaction
 from escrow.adapters.bitcoin.types import COINBASE_MATURITY, Coin
 from escrow.adapters.bitcoin.vault import compile_vault
-from escrow.config import BLOCK_INTERVAL, FIRST_BLOCK_TIME
+from escrow.config import FIRST_BLOCK_TIME
 from escrow.core.errors import Refused
 from escrow.core.units import Sats
 from escrow.custody.policy import KeyKind, Path, Policy, Role, ScriptKind
@@ -28,6 +28,9 @@ SINGLE: Final = Policy(
 """A taproot key path. The lab's own money is kept so."""
 FEERATE: Final = 2
 """Sat/vB of everything that is sent."""
+
+_STEP: Final = 10
+"""Seconds between blocks: even the shortest relative lock, 512 s, is shut while a coin is fresh."""
 
 
 class LabChain:
@@ -53,7 +56,7 @@ class LabChain:
 
         What is no role has a name with a blank in it, which no role can have.
         """
-        return Keys(derive_seed(self._seed, name=role))
+        return Keys(derive_seed(self.seed, name=role))
 
     def advance(self, to: int) -> None:
         """Mine until Bitcoin's own clock, the median of eleven blocks, has passed ``to``."""
@@ -91,7 +94,7 @@ class LabChain:
         found = block.build(
             self.node.tip_hash,
             height=self.node.height + 1,
-            time=self.node.tip_time + BLOCK_INTERVAL,
+            time=self.node.tip_time + _STEP,
             transactions=[read_transaction(raw)],
             fees=0,
             script_pubkey=block.MINER_SCRIPT,
@@ -112,6 +115,6 @@ class LabChain:
         return [] if raw is None else [raw]
 
     def mine(self, *, time: int = 0, script: bytes | None = None) -> None:
-        """One block, ten minutes after the last or at ``time`` if that is later."""
+        """One block, soon after the last or at ``time`` if that is later."""
         start = max(self.node.tip_time, FIRST_BLOCK_TIME)
-        self.node.mine(time=max(time, start + BLOCK_INTERVAL), script_pubkey=script)
+        self.node.mine(time=max(time, start + _STEP), script_pubkey=script)

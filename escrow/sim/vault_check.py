@@ -21,7 +21,8 @@ from escrow.custody.policy import After, Form, Path, Policy
 from escrow.custody.reach import losses, pairs
 from escrow.custody.read import load_policy, shipped
 from escrow.custody.windows import Window, windows
-from escrow.sim.vault_lab import SINGLE, Attempt, Lab, Opened
+from escrow.sim.vault_chain import SINGLE
+from escrow.sim.vault_lab import Attempt, Lab, Opened
 
 _UP_FRONT: Final = (Form.PRESIGNED, Form.ATTESTED)
 

@@ -49,7 +49,9 @@ from escrow.sim.vault_chain import FEERATE, LabChain
 COIN_SATS: Final = Sats(10_000_000)
 """What each coin of a vault holds."""
 _BATCH: Final = 6  # coins of one deposit
+_RESTING: Final = 50  # the same where they must rest first, which takes long
 _MARGIN: Final = 60 * DAY
+_TURNS: Final = 3  # deposits that may come to rest between two moments
 _FEES: Final = Sats(20_000)  # what each side brings to a contract for its fees
 _UP_FRONT: Final = (Form.PRESIGNED, Form.ATTESTED)
 
@@ -135,7 +137,7 @@ class Lab:
     def moments(self, policy: Policy) -> dict[Moment, Seconds]:
         """Block times of a policy's moments, so far apart that every span fits between two."""
         longest = max((o.seconds for o in locks(policy) if isinstance(o, Older)), default=0)
-        gap = longest + _MARGIN
+        gap = _TURNS * longest + _MARGIN
         return {
             moment: Seconds(self.node.median_time + gap * number)
             for number, moment in enumerate(Moment, start=1)
@@ -177,7 +179,8 @@ class Lab:
         if is_contract(policy):
             return (self._fund_contract(opened),)
         signed = any(path.form is Form.PRESIGNED for path in policy.paths)
-        count = coins or (1 if not opened.txid else 2 if signed else _BATCH)
+        rests = any(isinstance(lock, Older) for lock in locks(policy))
+        count = coins or (_RESTING if rests else 2 if signed else _BATCH)
         raw = self._chain.pay([(opened.vault.script_pubkey, COIN_SATS)] * count)
         tx = read_transaction(raw)
         found = tuple(OutPoint(tx.id.hex(), vout) for vout in range(count))

@@ -86,7 +86,7 @@ def why(step: Step) -> str:
         case vt.PayoutSent(payout=payout):
             total = sum(sats for _, sats in payout.paid)
             return (
-                f"2 of 3 signed: {coins(total)} to {len(payout.paid)} burned "
+                f"the quorum signed: {coins(total)} to {len(payout.paid)} burned "
                 f"destination(s), fee {payout.fee} sats"
                 + (f", {coins(payout.change)} stays in the vault" if payout.change else "")
             )

@@ -309,18 +309,17 @@ class Both:
         """``spare`` is how much more the quorum saw in the vault than the tokens will be, ``back``
         how many seconds ago."""
         reserves = Sats(max(0, outstanding(self.state.token) + sats + spare))
-        seen_at = Seconds(self.now - back)
         args = self._attested(
             typed.sign_attestation,
             "attestation",
             point,
             sats,
             reserves=reserves,
-            seen_at=seen_at,
+            seen_at=self.now - back,
             bitcoin_block=b"\xb1" * 32,
         )
         command = Mint(
-            Role.ATTESTOR, self.now, point, Sats(sats), reserves=reserves, seen_at=seen_at
+            Role.ATTESTOR, self.now, point, Sats(sats), reserves=reserves, age=Seconds(back)
         )
         return self.both(Role.STRANGER, command, "pledge", "mint", *args)
 

@@ -155,6 +155,13 @@ def sent(**changes: Any) -> Step:
     return Step(before, happened, evolve(before, happened))
 
 
+def moved(**changes: Any) -> Step:
+    """A sweep, which the rules may not have let through."""
+    facts = {"txid": "ss", "paid": (), "fee": Sats(0), "change": ONE, **changes}
+    happened = PayoutSent(NOW, payout(**facts))
+    return Step(active(), happened, evolve(active(), happened))
+
+
 def bump(old: str = "pp", **changes: Any) -> Step:
     """A payout takes the place of another, which the rules may not have let through."""
     before = paid_out(burned(repaid()))
@@ -199,6 +206,7 @@ KEPT: dict[str, list[Step]] = {
         paying(),
         shows(paid_out(burned(minted(), ONE // 2), paid=((0, ONE // 2 - 1_000),), change=ONE // 2)),
     ],
+    "INV-SAT-5": [paying(), moved()],
     "INV-TOK-1": [
         paying(),
         shows(active()),
@@ -326,6 +334,7 @@ BROKEN: dict[str, list[Step]] = {
         sent(paid=((0, 545),)),
         sent(paid=((0, ONE - 1_329),), change=Sats(329)),
     ],
+    "INV-SAT-5": [moved(change=Sats(ONE - 1)), moved(fee=Sats(1)), moved(change=Sats(ONE + 1))],
     "INV-TOK-1": [
         shows(token(active(), minted=Sats(ONE + 1))),
         shows(token(active(), outpoints=())),

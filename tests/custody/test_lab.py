@@ -9,6 +9,7 @@ from itertools import combinations
 import pytest
 from custody_lab import is_open, path_of, policy_of, refusal_of, role_of, ways
 
+from escrow.core.units import Seconds
 from escrow.custody.ability import Loss, LossKind, able_keys, able_senders, own_keys, parties
 from escrow.custody.policy import After, Form, KeyKind, Moment, Older, Path, Policy, ScriptKind
 from escrow.custody.reach import pairs, report, windows
@@ -252,6 +253,12 @@ class TestLab:
             path_of("word", 1, "o", form=Form.ATTESTED, via="close", to="lender", held_by=("a",)),
         )
         assert refusal_of(lambda: lab.open(strange)).code == "policy/value"
+        burnt = policy_of(
+            path_of("close", 2, "a b"),
+            path_of("exit", 1, "b", form=Form.PRESIGNED, via="close", to="lender", held_by=("b",)),
+            roles=[role_of("a", key=KeyKind.EPHEMERAL), role_of("b")],
+        )
+        assert refusal_of(lambda: lab.open(burnt)).code == "policy/value"
 
     def test_a_lie_of_the_report_is_found(self, monkeypatch: pytest.MonkeyPatch):
         assert all(each.agrees for each in check(TWO))
@@ -280,8 +287,8 @@ class TestLab:
     def test_spans_and_moments_in_every_combination(self):
         policy = policy_of(
             path_of("close", 2, "a b"),
-            path_of("soon", 1, "c", lock=Older(512 * 2_000)),
-            path_of("later", 1, "d", lock=Older(512 * 9_000)),
+            path_of("soon", 1, "c", lock=Older(Seconds(512))),
+            path_of("later", 1, "d", lock=Older(Seconds(512 * 65_535))),
             path_of("default", 1, "e", lock=After(Moment.DEFAULT)),
             path_of("end", 1, "f", lock=After(Moment.RECOVERY)),
             roles=[role_of(name, "borrower") for name in "abcdef"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -213,6 +214,8 @@ def up_front(**changes: str) -> str:
         ({"held_by": "[]"}, "path.more.held_by"),
         ({"held_by": ""}, "path.more.held_by"),
         ({"held_by": '["X"]'}, "path.more.held_by"),
+        ({"held_by": str([f"p-{n}" for n in range(15)])}, None),
+        ({"held_by": str([f"p-{n}" for n in range(16)])}, "path.more.held_by"),
         ({"held_by": '["borrower", "borrower"]'}, "path.more.held_by"),
         ({"form": '"attested"'}, "path.more.roles"),
         ({"form": '"script"'}, "path.more.form"),
@@ -242,13 +245,35 @@ def test_a_pre_signed_exit_asks_no_more_than_its_path() -> None:
     assert refused.facts["at"] == "path.exit.held_by"
 
 
-@pytest.mark.parametrize(("signers", "needed", "refused"), [("a b", 2, False), ("a b", 1, True)])
+@pytest.mark.parametrize(
+    ("signers", "needed", "refused"), [("a b", 2, False), ("a b", 1, True), ("a b c", 2, True)]
+)
 def test_musig_asks_all_its_signers(signers: str, needed: int, refused: bool) -> None:
     policy = policy_of(path_of("close", needed, signers, form=Form.MUSIG), script=ScriptKind.TR)
     if refused:
         assert refusal_of(check_shape, policy).facts["at"] == "path.close.threshold"
     else:
         check_shape(policy)
+
+
+@pytest.mark.parametrize(("count", "refused"), [(0, True), (1, False), (15, False), (16, True)])
+def test_a_policy_has_one_to_fifteen_keys(count: int, refused: bool) -> None:
+    roles = tuple(Role(f"key-{n}", "lender", KeyKind.SOFTWARE) for n in range(count))
+    policy = replace(policy_of(path_of("close", 0, "")), roles=roles)
+    if refused:
+        assert refusal_of(check_shape, policy).facts["at"] == "role"
+    else:
+        check_shape(policy)
+
+
+@pytest.mark.parametrize(("count", "refused"), [(0, True), (1, False), (16, False), (17, True)])
+def test_a_policy_has_one_to_sixteen_paths(count: int, refused: bool) -> None:
+    paths = tuple(path_of(f"path-{n}", 1, "a") for n in range(count))
+    roles = (Role("a", "a", KeyKind.SOFTWARE),)
+    if refused:
+        assert refusal_of(check_shape, policy_of(*paths, roles=roles)).facts["at"] == "path"
+    else:
+        check_shape(policy_of(*paths, roles=roles))
 
 
 def test_one_signer_is_no_musig() -> None:

@@ -193,6 +193,15 @@ class ChainMachine(RuleBasedStateMachine):
     def mine(self, blocks):
         self.world.mine(blocks)
 
+    @rule(feerate=st.sampled_from((1, 1, 50, 5_000)))
+    def fee_market(self, feerate):
+        self.world.fee_market(feerate)
+
+    @precondition(lambda self: self.world.loans)
+    @rule(which=WHICH, by=BY, feerate=st.sampled_from((None, 3, 60, 400)))
+    def bump(self, which, by, feerate):
+        self._try(self.world.bump, self._deal(which), by=by, feerate=feerate)
+
     @rule(depth=st.sampled_from((1, 2, 3, 7)), lose=st.sampled_from((None, None, 0, 1, 2)))
     def reorg(self, depth, lose):
         """Some transaction of the old blocks that touches a vault may be gone for good."""

@@ -16,6 +16,7 @@ from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from escrow.adapters.bitcoin.node import Node
+from escrow.adapters.bitcoin.policy import read_transaction
 from escrow.core.errors import BadInput, EscrowError, Refused
 
 USER, PASSWORD = "alice", "correct horse battery staple"
@@ -50,7 +51,8 @@ class CoreRpc:
     def answer(self, method: str, params: list[object]) -> object:
         self.asked.append(method)
         if method in self.lies:
-            return self.lies[method]
+            lie = self.lies[method]
+            return lie(*params) if callable(lie) else lie
         call = getattr(self, method, None)
         if call is None:
             raise RpcFault(-32601, "Method not found")
@@ -106,6 +108,11 @@ class CoreRpc:
 
     def sendrawtransaction(self, text: str) -> str:
         try:
+            txid = read_transaction(bytes.fromhex(text)).id.hex()
+            if (self.node.depth(txid) or 0) > 0:
+                if any(coin.txid == txid for coin in self.node.index.coins):
+                    raise RpcFault(-27, "Transaction outputs already in utxo set")
+                raise RpcFault(-25, "bad-txns-inputs-missingorspent")
             return self.node.broadcast(bytes.fromhex(text))
         except BadInput:
             raise RpcFault(-22, "TX decode failed.") from None

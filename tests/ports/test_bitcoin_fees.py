@@ -255,6 +255,10 @@ class TestPackage:
         child = spend([OutPoint(txid_of(parent), 0)], [(MINER_SCRIPT, COIN)])
         assert refused(node, parent, child).code == "bitcoin/conflict"
 
+    def test_a_parent_at_an_absurd_fee(self, node: Node):
+        parent, child = self.pair(node, MAX_FEERATE * SIZE + 1, 1_000)
+        assert "most" in refused(node, parent, child).facts
+
     def test_a_parent_that_pushes_others_out_and_a_child_that_fails(self, node: Node):
         coin = free_coins(node)[0]
         old = node.broadcast(send(node, [coin], 1_000))
@@ -301,15 +305,17 @@ class TestEstimate:
             node.estimate_feerate(blocks)
 
     def test_a_crowd_is_outbid_and_a_full_block_remembered(self, node: Node):
-        """Eleven transactions of a tenth of a block each."""
+        """Eleven transactions of a tenth of a block each, and a parent that its child pays for."""
         memo = b"\x6a\x4e" + (98_000).to_bytes(4, "little") + bytes(98_000)
         grow(node, 2)
-        coins = free_coins(node)[:11]
+        coins = free_coins(node)[:12]
         rates = [5, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39]
         vsize = Tx.parse(spend([coins[0].outpoint], [(memo, 0), (MINER_SCRIPT, 1)])).vsize
         for coin, rate in zip(coins, rates, strict=False):
             outputs = [(memo, 0), (MINER_SCRIPT, coin.sats - rate * vsize)]
             node.broadcast(spend([coin.outpoint], outputs))
+        parent = node.broadcast(send(node, coins[11:], SIZE))
+        node.broadcast(heir(node, parent, 500 * SIZE))
         assert node.estimate_feerate(1) == 6  # the best that does not fit pays 5
         assert node.estimate_feerate(2) == 2
         grow(node)

@@ -21,8 +21,10 @@ from typing import Protocol
 import pytest
 from bitcoin_core_rpc import BitcoinCoreRpcClient
 from bitcoin_lab import COIN, P2WPKH, SUBSIDY, grow, pay, spend, txid_of
+from btclib.tx import Tx
 from rpc_lab import PASSWORD, USER, CoreRpc, serving
 
+from escrow.adapters.bitcoin import block as regtest
 from escrow.adapters.bitcoin.block import MINER_SCRIPT
 from escrow.adapters.bitcoin.node import Node
 from escrow.adapters.bitcoin.rpc_node import RpcNode
@@ -263,6 +265,10 @@ class TestAPayment:
         assert lab.port.broadcast(raw) == lab.port.broadcast(raw)
         lab.mine()
         assert lab.port.broadcast(raw) == txid_of(raw)
+        (paid,) = lab.port.coins(lab.script("payee"))
+        lab.port.broadcast(lab.spend(paid, (lab.script("heir"), paid.sats - FEE), name="payee"))
+        lab.mine()
+        assert lab.port.broadcast(raw) == txid_of(raw)
 
     def test_history_keeps_what_was_spent_and_adds_what_waits(self, lab):
         _, first = lab.moved("payee")
@@ -442,6 +448,7 @@ class TestANodeThatIsNotAsItShouldBe:
         with pytest.raises(Refused) as refusal:
             RpcNode(core[1], cookie=tmp_path / ".cookie")
         assert refusal.value.code == "rpc/unreachable"
+        assert refusal.value.facts["reason"] == "no cookie file"
 
     def test_a_cookie_opens_it(self, core, tmp_path):
         cookie = tmp_path / ".cookie"
@@ -507,11 +514,42 @@ class TestANodeThatIsNotAsItShouldBe:
         core[0].lies["getblock"] = node.block(3).hex()
         with pytest.raises(Refused) as refusal:
             _ = port.tip_hash
-        assert refusal.value.code == "rpc/refused"
+        assert (refusal.value.code, refusal.value.facts["reason"]) == (
+            "rpc/refused",
+            "another block",
+        )
         core[0].lies.clear()
         assert port.tip_hash == node.tip_hash
 
-    @pytest.mark.parametrize("lie", ["zz", "00", 7, spend([OutPoint("ab" * 32, 0)], []).hex()])
+    def test_a_block_that_spends_what_never_was_leaves_no_trace(self, core, port):
+        node, phantom = core[0].node, b"\x00\x14" + b"\x07" * 20
+        forged = regtest.build(
+            node.tip_hash,
+            height=4,
+            time=node.tip_time + 600,
+            transactions=[Tx.parse(spend([OutPoint("ab" * 32, 0)], [(P2WPKH, COIN)]))],
+            fees=0,
+            script_pubkey=phantom,
+            extra_nonce=b"",
+        )
+        core[0].lies |= {
+            "getbestblockhash": forged.hash,
+            "getblockcount": 4,
+            "getblockhash": lambda at: forged.hash if at == 4 else node.index.hashes[at],
+            "getblock": lambda each, _: (
+                forged.raw if each == forged.hash else node.block_of(each)
+            ).hex(),
+        }
+        for _ in range(2):
+            with pytest.raises(Refused) as refusal:
+                port.coins(phantom)
+            assert refusal.value.code == "rpc/refused"
+        core[0].lies.clear()
+        assert (port.height, port.coins(phantom), port.coins(P2WPKH)) == (3, (), ())
+
+    @pytest.mark.parametrize(
+        "lie", ["zz", "00", 7, spend([OutPoint("ab" * 32, 0)], [(P2WPKH, COIN)]).hex()]
+    )
     def test_a_waiting_transaction_that_is_not_the_one_asked_for(self, core, port, lie):
         node = core[0].node
         grow(node, 100)

@@ -499,10 +499,36 @@ def policies(draw: st.DrawFn) -> Policy:
     return Policy("drawn", "t", "a", "s", script, roles, tuple(paths))
 
 
-@given(policy=policies(), index=st.integers(0, 2**31 - 1))
-def test_any_policy_that_compiles_is_read_alike(policy: Policy, index: int):
+@given(policy=policies(), index=st.integers(0, 2**31 - 1), which=st.integers(0, 10**6))
+def test_any_policy_that_compiles_is_read_and_spent_alike(policy: Policy, index: int, which: int):
     try:
         vault = compiled(policy, index)
     except BadInput:
         return
     assert their_address(vault) == vault.address
+    path = policy.paths[which % len(policy.paths)]
+    quorums = list(combinations(path.roles, path.threshold))
+    quorum = quorums[which % len(quorums)]
+    funding = spend([OutPoint("aa" * 32, 0)], [(vault.script_pubkey, COIN)])
+    bare = psbt.create(
+        [OutPoint(txid_of(funding), 0)],
+        outputs=[(P2WPKH, Sats(COIN - 2_000))],
+        locktime=vault.locktime(path.name),
+        sequence=vault.sequence(path.name),
+    )
+    unsigned = psbt.update(bare, owner=vault, prev_txs=[funding], path=path.name)
+    try:
+        whole = psbt.combine([psbt.sign(unsigned, keys=our_keys(role)) for role in quorum])
+    except Refused as refusal:
+        # A lock for nothing: these can do the same at once, so the lock asks for others.
+        if refusal.code != "psbt/no-key":
+            raise
+        assert any(
+            each.lock is None and len(set(quorum) & set(each.roles)) >= each.threshold
+            for each in policy.paths
+        )
+        return
+    raw = psbt.extract(psbt.finalize(whole))
+    assert finalized_by_bdk(whole) == raw
+    assert verify_scripts(raw, [(vault.script_pubkey, COIN)]) is None
+    assert bdk.Transaction(raw).vsize() <= vault.vsize(path.name, 1, [P2WPKH])

@@ -230,6 +230,18 @@ def test_a_bump_in_nonsense(world, given):
 # --- signatures that a bump makes void ---
 
 
+def draft(world, deal, *, fee):
+    """All of the first coin to the borrower, less the fee."""
+    [coin] = deal.state.vault.coins
+    outpoint = OutPoint.parse(coin.outpoint)
+    outputs = [(world.party("borrower").script, coin.sats - fee)]
+    return bip174.update(
+        bip174.create([outpoint], outputs=outputs),
+        owner=deal.vault,
+        prev_txs=[world.bitcoin.transaction(outpoint.txid)],
+    )
+
+
 def test_a_bump_says_whose_signatures_are_void(world):
     """One of three has signed; the market moves, and another draft is signed: never merged."""
     deal = world.loans[0]
@@ -238,9 +250,7 @@ def test_a_bump_says_whose_signatures_are_void(world):
     world.burn(deal)
     cosigners = {each.party.name: each for each in world._wires.cosigners}
     script = deal.vault.script_pubkey
-    payer = world._wires.operator.payer
-    burns, [coin] = deal.state.token.burns, deal.state.vault.coins
-    old = payer._draft(deal.id, deal.terms, burns, [OutPoint.parse(coin.outpoint)])
+    old = draft(world, deal, fee=310)
     half = cosigners["lender"].sign(old, terms=deal.terms, script=script)
 
     world.fee_market(60)
@@ -253,9 +263,10 @@ def test_a_bump_says_whose_signatures_are_void(world):
         "psbt/stale",
         {"txid": old.txid, "instead": payout.txid, "signers": "lender"},
     )
-    assert f"no longer: psbt/stale: {'signatures'}" in list(lines(world))[-1].why
+    assert "no longer: psbt/stale: signatures" in list(lines(world))[-1].why
     # What was signed for the old one neither completes it beside the new one, nor the new one.
-    new = payer._draft(deal.id, deal.terms, burns, [OutPoint.parse(coin.outpoint)], fee=payout.fee)
+    new = draft(world, deal, fee=payout.fee)
+    assert new.txid == payout.txid
     other = bip174.sign(new, keys=world.party("custodian").keys)
     for copies in ([half, other], [other, half]):
         with pytest.raises(Refused, match="psbt/stale"):

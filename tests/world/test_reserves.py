@@ -20,10 +20,12 @@ from escrow.actors.verifier import verify
 from escrow.adapters.bitcoin import bip322
 from escrow.adapters.bitcoin import psbt as bip174
 from escrow.adapters.evm import typed
+from escrow.adapters.evm.client import EvmWatch
 from escrow.cli import main
 from escrow.commands.reserves import prove_world
 from escrow.core.errors import BadInput, EscrowError, Refused
 from escrow.core.units import COIN, DAY, HOUR, Sats, Seconds
+from escrow.core.verbs.mint import Mint
 from escrow.ports import OutPoint
 from escrow.world import World
 
@@ -712,7 +714,11 @@ def test_the_token_mints_within_the_statement_and_for_an_hour(world):
                 with pytest.raises(EscrowError, match=code):
                     token.send(anyone, "mint", message, sigs)
                 continue
+            watch = EvmWatch(fork.evm, roles={}, quorum=2, cursor=fork.evm.chain.cursor)
             token.send(anyone, "mint", message, sigs)
+            [(_, told)] = watch.look(fork.engine.deals, at=fork.now)
+            assert isinstance(told, Mint)
+            assert (told.reserves, told.age) == (250_000_000, HOUR)
             fork.settle()
             assert fork.engine.broken == []
             assert fork.loans[0].state.incidents == ()

@@ -98,6 +98,10 @@ class Node:
         """Median time past of the tip. Time locks read this clock, and the next block beats it."""
         return self._index.median_time(self.height)
 
+    def median_time_at(self, height: int) -> int:
+        """The same when the block at ``height``, from 0 to the tip's, was the tip."""
+        return self._index.median_time(height)
+
     @property
     def index(self) -> Index:
         """What the active chain holds, for explorers. To be read only."""

@@ -75,21 +75,26 @@ def create(
     *,
     outputs: Sequence[tuple[bytes, Sats]],
     locktime: int = 0,
-    sequence: int | None = None,
+    sequence: int | Sequence[int] | None = None,
     version: int = 0,
 ) -> Psbt:
     """Creator: an unsigned transaction, in a PSBT of ``version`` 0 or 2.
 
-    ``sequence`` is every input's nSequence: None for no relative lock, replaceable. Raises
-    BadInput: "bitcoin/transaction", "psbt/version".
+    ``sequence`` is every input's nSequence, or each input's own: None for no relative lock,
+    replaceable. Raises BadInput: "bitcoin/transaction", "psbt/version".
     """
     if sequence is None:
         sequence = _SEQUENCE_LOCKED if locktime else _SEQUENCE_PLAIN
+    if isinstance(sequence, int):
+        sequence = [sequence] * len(inputs)
     try:
         tx = Tx(
             _TX_VERSION,
             locktime,
-            [TxIn(TxOutPoint(each.txid, each.vout), b"", sequence) for each in inputs],
+            [
+                TxIn(TxOutPoint(each.txid, each.vout), b"", number)
+                for each, number in zip(inputs, sequence, strict=True)
+            ],
             [TxOut(sats, script) for script, sats in outputs],
         )
         psbt = Psbt(bip174.Psbt.from_tx(tx))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from escrow.adapters.evm.chain import Chain
-from escrow.adapters.evm.contracts import Account, Contracts, Event
+from escrow.adapters.evm.contracts import Account, Contract, Contracts, Event
+from escrow.adapters.evm.history import Topics
 from escrow.adapters.evm.typed import TERMS, encode_terms, loan_id
 from escrow.core.decide import Command
 from escrow.core.regions.token import Burn
@@ -28,10 +30,12 @@ from escrow.core.verbs.recover import NoteRecovery
 from escrow.core.verbs.repay import Repay
 from escrow.core.verbs.retire import Retire
 from escrow.core.verbs.top_up import TopUp
-from escrow.ports import BookEntry, OutPoint
+from escrow.ports import BookEntry, OutPoint, Said
 
 PLATFORM: Final = ""
 """Stream of what all loans share."""
+_ALL: Final = 2**63
+"""No limit of logs: whoever judges a loan must see all of them."""
 
 
 def terms_mapping(terms: Terms) -> dict[str, Any]:
@@ -41,6 +45,11 @@ def terms_mapping(terms: Terms) -> dict[str, Any]:
 
 def _hex(word: bytes) -> str:
     return "0x" + word.hex()
+
+
+def _topic(contract: Contract, name: str) -> bytes:
+    kinds = contract.artifact.events.items()
+    return next(topic for topic, kind in kinds if kind.name == name)
 
 
 class EvmClient:
@@ -71,14 +80,9 @@ class EvmClient:
 
     def burns(self, loan: str) -> tuple[Burn, ...]:
         """Every burn that named this loan's vault, oldest first."""
-        topic = next(
-            topic
-            for topic, kind in self.contracts.pledge.artifact.events.items()
-            if kind.name == "Burned"
-        )
         logs = self.chain.logs(
             address=self.contracts.pledge.address,
-            topics=(topic, None, bytes.fromhex(loan[2:])),
+            topics=(_topic(self.contracts.pledge, "Burned"), None, bytes.fromhex(loan[2:])),
         )
         return tuple(
             Burn(e.args["burn_id"], Sats(e.args["sats"]), e.args["destination"].hex())
@@ -89,6 +93,61 @@ class EvmClient:
         """Was this coin minted for?"""
         point = OutPoint.parse(outpoint)
         return bool(self.contracts.pledge.call("minted", bytes.fromhex(point.txid), point.vout))
+
+    def said(self, loan: str) -> tuple[Said, ...]:
+        """All that book and token said of a loan, oldest first."""
+        parts, word = self.contracts, bytes.fromhex(loan[2:])
+        found = [
+            *self._said((parts.book, parts.pledge), (None, word)),
+            *self._said((parts.pledge,), (_topic(parts.pledge, "Burned"), None, word)),
+        ]
+        return tuple(sorted(found, key=lambda each: each.place))
+
+    def rounds(self, *, since: int, until: int) -> tuple[Said, ...]:
+        """Rounds of the price that were posted from ``since`` to ``until``, unix times, both
+        included; oldest first."""
+        prices, last = self.contracts.prices, self.chain.block_number
+        first = bisect_left(range(last + 1), since, key=self._time_of)
+        end = bisect_right(range(last + 1), until, key=self._time_of)
+        # What is under way is later than every sealed block.
+        to_block = None if end > last else end - 1
+        found = self._said(
+            (prices,), (_topic(prices, "AnswerUpdated"),), from_block=first, to_block=to_block
+        )
+        return tuple(each for each in found if since <= each.at <= until)
+
+    def _said(
+        self,
+        contracts: Collection[Contract],
+        topics: Topics,
+        *,
+        from_block: int = 0,
+        to_block: int | None = None,
+    ) -> Iterator[Said]:
+        head = self.chain.block_number
+        logs = self.chain.logs(
+            address=tuple(each.address for each in contracts),
+            topics=topics,
+            from_block=from_block,
+            to_block=to_block,
+            limit=_ALL,
+        )
+        for event in self.contracts.events(logs):
+            receipt = self.chain.receipt(event.log.tx_hash)
+            assert receipt is not None
+            block = event.log.block_number
+            yield Said(
+                name=event.name,
+                args=event.args,
+                at=Seconds(receipt.timestamp),
+                place=(block, event.log.index),
+                blocks=max(0, head - block + 1),
+            )
+
+    def _time_of(self, number: int) -> int:
+        block = self.chain.block(number)
+        assert block is not None
+        return block.timestamp
 
     def book(self, account: Account, function: str, terms: Terms, *args: object) -> str:
         """A call of EscrowBook by the account's own transaction; its hash. Raises ``Rejected``."""
@@ -180,7 +239,7 @@ class EvmWatch:
                     outpoint=f"{args['txid'].hex()}:{args['vout']}",
                     sats=Sats(args["sats"]),
                     reserves=Sats(args["reserves"]),
-                    seen_at=Seconds(args["seen_at"]),
+                    age=Seconds(receipt.timestamp - args["seen_at"]),
                 )
             case "PledgeToken", "Retired":
                 return Retire(

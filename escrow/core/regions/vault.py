@@ -90,7 +90,8 @@ class Payout:
     inputs: tuple[str, ...]
     """Coins it spends."""
     paid: tuple[tuple[int, Sats], ...]
-    """Burn id and sats its output carries, in output order."""
+    """Burn id and sats its output carries, in output order. Empty: a sweep, which pays nobody and
+    only moves coins within the vault."""
     fee: Sats
     """The miner's fee."""
     change: Sats

@@ -26,8 +26,8 @@ class Mint:
     reserves: Sats = MAX_MONEY
     """Sats final in this loan's vault less its unpaid burns, as the quorum stated them. The vault
     region says for itself what is there, and a law holds the two together."""
-    seen_at: Seconds | None = None
-    """When they were seen; ``None``: at this very instant."""
+    age: Seconds = Seconds(0)
+    """How long before the mint they were seen; negative if dated ahead."""
 
 
 def mint(escrow: Escrow, command: Mint) -> tuple[Event, ...]:
@@ -40,11 +40,10 @@ def mint(escrow: Escrow, command: Mint) -> tuple[Event, ...]:
     if command.by is not Role.ATTESTOR:
         raise Rejected("mint/not-attestor", by=command.by.value)
     # WHEN
-    seen_at = command.at if command.seen_at is None else command.seen_at
-    if seen_at > command.at:
-        raise Rejected("mint/from-future", seen_at=seen_at, now=command.at)
-    if command.at - seen_at > RESERVE_LIFE:
-        raise Rejected("mint/expired", seen_at=seen_at, now=command.at)
+    if command.age < 0:
+        raise Rejected("mint/from-future", age=command.age)
+    if command.age > RESERVE_LIFE:
+        raise Rejected("mint/expired", age=command.age, life=RESERVE_LIFE)
     if not MIN_DEPOSIT <= command.sats <= MAX_MONEY:
         raise Rejected("mint/amount", sats=command.sats)
     if command.outpoint in escrow.token.outpoints:

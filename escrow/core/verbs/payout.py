@@ -160,8 +160,13 @@ def _check_payout(escrow: Escrow, payout: Payout, *, bumped: bool) -> None:
         if coin is None:
             raise Rejected("payout/not-locked", outpoint=outpoint)
         spent += coin.sats
+    if not payout.paid:
+        # A sweep: to the sat, so that no token loses what it stands on.
+        if payout.fee or payout.change != spent or not spent:
+            raise Rejected("payout/unbalanced", inputs=spent, fee=payout.fee)
+        return
     burns = {burn.id: burn for burn in owed_burns(escrow)}
-    shares = fee_shares(payout.fee, payees=len(payout.paid)) if payout.paid else ()
+    shares = fee_shares(payout.fee, payees=len(payout.paid))
     bound: int = terms_of(escrow.loan).max_fee
     if bumped:
         # A bump never costs more than it pays out.
@@ -172,7 +177,7 @@ def _check_payout(escrow: Escrow, payout: Payout, *, bumped: bool) -> None:
         burn = burns.pop(burn_id, None)
         if burn is None or sats != burn.sats - share:
             raise Rejected("payout/not-burned", burn=burn_id, sats=sats)
-    if not payout.paid or spent != sum(s for _, s in payout.paid) + payout.change + payout.fee:
+    if spent != sum(s for _, s in payout.paid) + payout.change + payout.fee:
         raise Rejected("payout/unbalanced", inputs=spent, fee=payout.fee)
     least = min(sats for _, sats in payout.paid)
     if least < DUST or (payout.change and payout.change < DUST_CHANGE):
@@ -181,7 +186,7 @@ def _check_payout(escrow: Escrow, payout: Payout, *, bumped: bool) -> None:
 
 def _notes(undone: tuple[Payout, ...], payout: Payout, *, at: Seconds) -> tuple[Incident, ...]:
     left_out = {i for old in undone for i, _ in old.paid} - {i for i, _ in payout.paid}
-    if not left_out and payout.fee > max(old.fee for old in undone):
+    if not left_out and (not payout.paid or payout.fee > max(old.fee for old in undone)):
         return ()
     facts = (("txid", payout.txid), ("fee", int(payout.fee)), ("left_out", len(left_out)))
     return (Incident(at, "SawPayout", "payout/replacement", facts),)
