@@ -299,6 +299,7 @@ def _connect(
             evm=evm,
             kind=policy.script,
             session=partial(streams.fresh, f"musig/{name}"),
+            heartbeat=config.heartbeat,
         )
         for name in cosigner_names(policy)
     )

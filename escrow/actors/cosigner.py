@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from escrow.actors.entitlement import check_rested, judge_burns
 from escrow.actors.party import Party
 from escrow.actors.reserves import fee_of, reserves
 from escrow.adapters.bitcoin.musig import MusigSigner
@@ -21,7 +22,7 @@ from escrow.core.payouts import Output, recognise
 from escrow.core.regions.token import Burn
 from escrow.core.regions.vault import Payout
 from escrow.core.terms import Terms
-from escrow.core.units import Sats
+from escrow.core.units import DAY, Sats, Seconds
 from escrow.custody.policy import ScriptKind
 from escrow.ports import BitcoinView, EvmView, OutPoint
 
@@ -45,14 +46,21 @@ class Cosigner:
         evm: EvmView,
         kind: ScriptKind = ScriptKind.WSH,
         session: Callable[[], bytes] | None = None,
+        heartbeat: Seconds = DAY,
+        blocks: int = 1,
     ) -> None:
-        """``kind`` is what this platform's vaults are locked in; ``session`` gives 32 bytes that
+        """``heartbeat`` is the age at which a price is too old, as was agreed on; ``blocks`` how many
+        sealed blocks a burn must have, its own included.
+
+        ``kind`` is what this platform's vaults are locked in; ``session`` gives 32 bytes that
         were never used before, for MuSig2's nonces: by default the operating system does."""
         self.party = party
         self._bitcoin = bitcoin
         self._evm = evm
         self._kind = kind
         self._session = session
+        self._heartbeat = heartbeat
+        self._blocks = blocks
         self._musig = MusigSigner(party.keys)
         self._signed: dict[int, list[tuple[str, ...]]] = {}
 
@@ -107,7 +115,8 @@ class Cosigner:
         or spent; ``cosigner/sequence`` if it could not be bumped; ``cosigner/destination``,
         ``cosigner/fee``; ``cosigner/amount``, also if another spend for the same burn was signed
         before and both could confirm; ``cosigner/change`` if what stays does not cover the tokens
-        outstanding.
+        outstanding; ``cosigner/early`` for a relative lock that has not passed; and for the burns it
+        pays as ``judge_burns``.
 
         A payout that waits in the mempool may be replaced, by one that pays the same burns and
         more to the miner. A sweep, which gives all that it takes back to the vault in its first
@@ -139,10 +148,14 @@ class Cosigner:
             raise Refused("cosigner/loan-state", locktime=spend.locktime)
         if any(each.sequence > REPLACEABLE for each in spend.inputs):
             raise Refused("cosigner/sequence", highest=REPLACEABLE)
+        check_rested(spend.inputs, bitcoin=self._bitcoin)
         if swept:
             return spend, self._judge_sweep(spend, ours, rivals, loan=loan, script=script)
         payout = self._judge_outputs(spend, rivals, loan=loan, script=script)
         self._judge_memory(payout, confirmations=terms.confirmations)
+        ids = {burn_id for burn_id, _ in payout.paid}
+        evm, heartbeat, blocks = self._evm, self._heartbeat, self._blocks
+        judge_burns(ids, loan=loan, terms=terms, evm=evm, heartbeat=heartbeat, blocks=blocks)
         return spend, payout
 
     def _is_sweep(

@@ -97,6 +97,9 @@ class Operator:
                 case NoteRecoveryOnEvm():
                     self._evm.book(self.party.account, "recovered", terms)
                 case PayBurns(burns=burns, coins=coins):
+                    # Nobody pays for a burn that its block may still leave out.
+                    if any(not each.blocks for each in self._evm.said(loan)):
+                        self._evm.chain.seal()
                     outpoints = [OutPoint.parse(coin.outpoint) for coin in coins]
                     self.payer.pay(loan, terms, burns, outpoints)
                 case BuryPayout(txid=txid):

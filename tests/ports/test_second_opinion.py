@@ -521,7 +521,7 @@ def test_any_policy_that_compiles_is_read_and_spent_alike(policy: Policy, index:
         whole = psbt.combine([psbt.sign(unsigned, keys=our_keys(role)) for role in quorum])
     except Refused as refusal:
         # A lock for nothing: these can do the same at once, so the lock asks for others.
-        if refusal.code != "psbt/no-key":
+        if refusal.code != "psbt/no-key" or path.lock is None:
             raise
         assert any(
             each.lock is None and len(set(quorum) & set(each.roles)) >= each.threshold
