@@ -17,6 +17,7 @@ from escrow.adapters.bitcoin.psbt import Psbt
 from escrow.adapters.bitcoin.types import OutPoint
 from escrow.adapters.bitcoin.vault import Vault
 from escrow.core.errors import BadInput, Refused
+from escrow.parse import is_shallow
 
 MAX_TEXT: Final = 4_000_000
 """Characters of the longest file that is read."""
@@ -99,9 +100,11 @@ class _File:
 def _parse(text: str) -> _File:
     if len(text) > MAX_TEXT:
         raise BadInput("psbt/too-large", size=len(text))
+    if not is_shallow(text):
+        raise BadInput("psbt/format", reason="nested too deep")
     try:
         read = json.loads(text, object_pairs_hook=_without_twins, parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise BadInput("psbt/format", reason="not JSON") from error
     if not isinstance(read, dict) or read.pop("kind", None) != _KIND or read.keys() != _FIELDS:
         raise BadInput("psbt/format", reason="not a pre-signed set of this version")
