@@ -9,7 +9,7 @@ from escrow.core.errors import BadInput
 from escrow.core.terms import Liquidation
 from escrow.core.units import DAY, HOUR, Bps, Cents, Sats, Seconds
 from escrow.custody.audit import check
-from escrow.custody.policy import Form, KeyKind, Policy
+from escrow.custody.policy import Form, Policy
 from escrow.custody.read import load_policy, read_policy, shipped
 
 FIRST_BLOCK_TIME: Final = Seconds(1_325_376_000)
@@ -83,8 +83,8 @@ def world_policy(config: WorldConfig) -> Policy:
     """The custody policy of a world's vaults, read and audited.
 
     Raises BadInput: "policy/unknown" for a name that is not shipped, "policy/value" for exits
-    that are signed ahead or keys that are destroyed: no loan here agrees those up front (the
-    vault lab does); and what ``read_policy`` and ``audit.check`` raise.
+    that are signed ahead: no loan here agrees those up front (the vault lab does);
+    and what ``read_policy`` and ``audit.check`` raise.
     """
     text = config.policy
     if not isinstance(text, str):
@@ -99,9 +99,6 @@ def world_policy(config: WorldConfig) -> Policy:
     for path in policy.paths:
         if path.form not in (Form.SCRIPT, Form.MUSIG):
             raise BadInput("policy/value", path=path.name, form=path.form.value, reason="no world")
-    for role in policy.roles:
-        if role.key is KeyKind.EPHEMERAL:
-            raise BadInput("policy/value", role=role.name, key=role.key.value, reason="no world")
     return policy
 
 

@@ -1,31 +1,24 @@
-"""What happens to a vault's coins while its loan runs: gathered, made young again, funded together.
-
-A sweep takes coins out of a vault and gives it back exactly as much, so no token loses what it
-stands on. Whoever asks for it pays the miner with coins of its own, and signs for those first;
-then the quorum reviews and signs, as for a payout.
-"""
+"""What may happen to a vault's coins while its loan runs, as the world's verbs need it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
 from dataclasses import dataclass
-from typing import Final
 
-from escrow.actors.party import Party
-from escrow.actors.payer import paths_of
-from escrow.adapters.bitcoin import psbt as bip174
-from escrow.adapters.bitcoin.psbt import Psbt
-from escrow.adapters.bitcoin.vault import Vault, dust
-from escrow.core.errors import EscrowError, Refused
-from escrow.core.phases import backing, terms_of
+from escrow.actors.generations import Agreement, rekey_message
+from escrow.actors.vaults import Plan, payout_paths
+from escrow.adapters.bitcoin.vault import Vault
+from escrow.adapters.evm.typed import sign_rekey
+from escrow.core.decide import decide
+from escrow.core.errors import BadInput, Refused
+from escrow.core.phases import backing, is_inside, terms_of
+from escrow.core.roles import Role
 from escrow.core.state import Escrow
-from escrow.core.units import Sats, Seconds
+from escrow.core.units import Seconds
+from escrow.core.verbs.rekey import Rekey
 from escrow.custody.policy import Older, Path, Policy
 from escrow.ports import Coin, OutPoint
-from escrow.wiring import Wires
-
-_INPUT: Final = 69
-"""Virtual bytes of a P2WPKH input at most, rounded up (BIP-141)."""
+from escrow.wiring import Wires, take_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,82 +52,56 @@ def refreshes(wires: Wires, vault: Vault, escrow: Escrow, *, offset: int) -> tup
 
 
 def found_coins(wires: Wires, escrow: Escrow) -> list[Coin]:
-    """Coins of the vault that tokens stand on and that nothing spends."""
-    places = [OutPoint.parse(coin.outpoint) for coin in backing(escrow)]
+    """Coins at the vault's newest address that tokens stand on and that nothing spends."""
+    newest = len(escrow.vault.generations)
+    places = [OutPoint.parse(c.outpoint) for c in backing(escrow) if c.generation == newest]
     return [coin for each in places if (coin := wires.bitcoin.coin(each)) is not None]
 
 
-def sweep(
-    wires: Wires,
-    escrow: Escrow,
-    coins: Sequence[Coin],
-    *,
-    old: Vault,
-    new: Vault,
-    payer: Party,
-    feerate: int,
-) -> str:
-    """Move ``coins`` of ``old`` into one of ``new``, by the cheapest path that is open and whose
-    signers agree; ``payer`` pays ``feerate`` sat/vB. The txid.
+def vaults_of(wires: Wires, escrow: Escrow) -> tuple[Vault, ...]:
+    """Every generation of a loan's vault, the oldest first: a role's key is as new as it was
+    replaced often. Raises ``loan/unknown``."""
+    plan, replaced = Plan.of(terms_of(escrow.loan)), Counter[str]()
+    found = [wires.vaults.vault(plan)]
+    for generation in escrow.vault.generations:
+        replaced[generation.role] += 1
+        found.append(wires.vaults.vault(plan, generations=dict(replaced)))
+    return tuple(found)
 
-    Raises Refused: "bitcoin/funds" if the payer cannot, "cosigner/…" why nobody would sign,
-    "bitcoin/…".
+
+def agree_rekey(wires: Wires, loan: str, escrow: Escrow, *, lost: str, at: Seconds) -> Rekey:
+    """Borrower and lender sign for a vault in which ``lost`` has a new key, and every cosigner and
+    attestor takes it up; the command that tells the rules.
+
+    Raises BadInput("bitcoin/key") if the policy has no such role; Refused: "rekey/quorum" if
+    without its key, and those lost before, too few can move the coins that are there; Rejected
+    as ``rekey``, "rekey/not-agreed" if borrower or lender does not answer.
     """
-    refused: EscrowError = Refused("cosigner/absent", asked="sweep", open=0)
-    for path in paths_of(old):
-        if not all(wires.operator.payer.is_open(path, coin.outpoint) for coin in coins):
-            continue
-        draft = _draft(wires, coins, old=old, new=new, path=path, payer=payer, feerate=feerate)
-        try:
-            signed = wires.operator.payer.collect(
-                draft, path=path, terms=terms_of(escrow.loan), script=old.script_pubkey
-            )
-        except EscrowError as refusal:
-            refused = refusal
-        else:
-            return wires.bitcoin.broadcast(bip174.extract(bip174.finalize(signed)))
-    raise refused
+    terms, policy = terms_of(escrow.loan), wires.vaults.policy
+    if all(role.name != lost for role in policy.roles):
+        raise BadInput("bitcoin/key", role=lost[:40], reason="no such role")
+    _check_quorum(escrow, policy, lost=lost)
+    roles = [each.role for each in escrow.vault.generations]
+    replaced = Counter([*roles, lost])
+    vault = wires.vaults.vault(Plan.of(terms), generations=dict(replaced))
+    program, generation = "0x" + vault.witness_program.hex(), len(roles) + 1
+    parties = [wires.parties["borrower"], wires.parties["lender"]]
+    agreed = tuple(party.role for party in parties if wires.answers(party))
+    command = Rekey(Role.OPERATOR, at, program, lost, generation, agreed)
+    decide(escrow, command)
+    message, domain = rekey_message(loan, program, generation), wires.evm.contracts.book.domain
+    borrower, lender = (sign_rekey(p.account, rekey=message, domain=domain) for p in parties)
+    take_up(wires, Agreement(loan, program, generation, borrower, lender))
+    return command
 
 
-def _draft(
-    wires: Wires,
-    coins: Sequence[Coin],
-    *,
-    old: Vault,
-    new: Vault,
-    path: Path,
-    payer: Party,
-    feerate: int,
-) -> Psbt:
-    """The sweep, signed by who pays for it and described for the quorum."""
-    total = Sats(sum(coin.sats for coin in coins))
-    vsize = old.vsize(path.name, len(coins), [new.script_pubkey, payer.script])
-    brought: list[Coin] = []
-    left = -feerate * vsize
-    for coin in wires.wallet(payer).coins():
-        if left >= 0:
-            break
-        brought.append(coin)
-        left += coin.sats - feerate * _INPUT
-    if left < 0 or not brought:
-        wanted = feerate * (vsize + _INPUT * len(brought))
-        raise Refused("bitcoin/funds", wanted=wanted, balance=wires.wallet(payer).balance())
-    outputs = [(new.script_pubkey, total)]
-    if left >= dust(payer.script):
-        outputs.append((payer.script, Sats(left)))
-    spent = [*coins, *brought]
-    raws = [wires.bitcoin.transaction(coin.outpoint.txid) for coin in spent]
-    prev_txs = [raw for raw in raws if raw is not None]
-    # The payer's coins need not have rested, whatever the vault's must.
-    plain = 0xFFFFFFFD
-    bare = bip174.create(
-        [coin.outpoint for coin in spent],
-        outputs=outputs,
-        sequence=[old.sequence(path.name)] * len(coins) + [plain] * len(brought),
-    )
-    own = bip174.update(bare, owner=payer.keys.wallet_key(), prev_txs=prev_txs)
-    paid = bip174.sign(own, keys=payer.keys)
-    return bip174.update(paid, owner=old, prev_txs=prev_txs, path=path.name)
+def _check_quorum(escrow: Escrow, policy: Policy, *, lost: str) -> None:
+    roles = [each.role for each in escrow.vault.generations]
+    newest = len(roles)
+    for number in sorted({newest, *(c.generation for c in escrow.vault.coins if is_inside(c))}):
+        gone = {*roles[number:], lost}
+        if not any(len(set(p.roles) - gone) >= p.threshold for p in payout_paths(policy)):
+            raise Refused("rekey/quorum", lost=" ".join(sorted(gone)), generation=number)
 
 
 def _rest(path: Path) -> Seconds:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 
 from escrow.actors.attestor import Attestor
 from escrow.actors.cosigner import Cosigner
+from escrow.actors.generations import Agreement, Generations
 from escrow.actors.operator import Operator
 from escrow.actors.oracle import Oracle
 from escrow.actors.party import Party
@@ -35,6 +36,7 @@ from escrow.config import (
 )
 from escrow.core.errors import BadInput, EscrowError
 from escrow.core.laws import Step
+from escrow.core.phases import terms_of
 from escrow.core.regions.loan import Indebted
 from escrow.core.regions.system import new_system
 from escrow.core.regions.token import outstanding
@@ -49,7 +51,7 @@ _WEI = 10**24
 """Wei that each account starts with: a million ether, for gas."""
 _MAX_UINT = 2**256 - 1
 
-VaultOf = Callable[[str], Vault]
+VaultsOf = Callable[[str], Sequence[Vault]]
 Answers = Callable[[Party], bool]
 Note = Callable[[str, Step], None]
 
@@ -96,13 +98,11 @@ class Wires:
     cosigners: tuple[Cosigner, ...]
     attestors: tuple[Attestor, ...]
     vaults: Vaults
-    wallets: dict[str, Wallet] = field(default_factory=dict)
-
-    def wallet(self, party: Party) -> Wallet:
-        """The party's own wallet on this world's node."""
-        if party.name not in self.wallets:
-            self.wallets[party.name] = Wallet(party.keys, node=self.bitcoin)
-        return self.wallets[party.name]
+    answers: Answers
+    wallet: Callable[[Party], Wallet]
+    """The party's own wallet on this world's node."""
+    rekeys: list[Agreement] = field(default_factory=list)
+    """What borrowers and lenders agreed on new vaults, in order."""
 
     def evm_count(self) -> int:
         """EVM transactions so far."""
@@ -134,6 +134,7 @@ class Wires:
                 "market": str(self.pace.market or ""),
                 "silent": json.dumps(sorted(silent)),
                 "signed": json.dumps({c.party.name: c.memory for c in self.cosigners}),
+                "rekeys": json.dumps([each.as_words() for each in self.rekeys]),
                 "floor": str(self.bitcoin.floor),
                 "waiting": json.dumps([each.height for each in self.bitcoin.waiting()]),
                 "evm_sealed": str(sum(block.sealed for block in self.evm.chain.export())),
@@ -149,7 +150,7 @@ class Wires:
         )
 
 
-def new_wires(config: WorldConfig, vault_of: VaultOf, answers: Answers, note: Note) -> Wires:
+def new_wires(config: WorldConfig, vaults_of: VaultsOf, answers: Answers, note: Note) -> Wires:
     """A new world: the borrower has mined coins, the contracts stand, cash is issued, and the
     parties that pay have approved the escrow book."""
     parties = make_parties(config)
@@ -168,11 +169,11 @@ def new_wires(config: WorldConfig, vault_of: VaultOf, answers: Answers, note: No
         contracts.cash.send(parties[name].account, "approve", book, _MAX_UINT)
     chain.seal()
     clock.move_to(config.start)
-    return _connect(config, clock, node, chain, contracts, parties, vault_of, answers, note)
+    return _connect(config, clock, node, chain, contracts, parties, vaults_of, answers, note)
 
 
 def load_wires(
-    data: WorldData, vault_of: VaultOf, answers: Answers, note: Note
+    data: WorldData, vaults_of: VaultsOf, answers: Answers, note: Note
 ) -> tuple[WorldConfig, set[str], Wires]:
     """A saved world, connected again: blocks and transactions run anew, the log is folded.
 
@@ -187,6 +188,7 @@ def load_wires(
         market = PriceE8(int(data.meta["market"])) if data.meta["market"] else None
         sealed = int(data.meta["evm_sealed"])
         floor = int(data.meta["floor"])
+        rekeys = [Agreement.from_words(each) for each in json.loads(data.meta["rekeys"])]
         heights = [int(height) for height in json.loads(data.meta["waiting"])]
         waiting = list(zip(data.bitcoin_mempool, heights, strict=True))
         silent = {str(name) for name in json.loads(data.meta["silent"])}
@@ -223,13 +225,15 @@ def load_wires(
         node.close()
         raise BadInput("world/tampered", reason=error.code) from error
     contracts = _contracts_of(parties["operator"], chain)
-    wires = _connect(config, clock, node, chain, contracts, parties, vault_of, answers, note)
+    wires = _connect(config, clock, node, chain, contracts, parties, vaults_of, answers, note)
     wires.streams.counters.update(data.streams)
     for cosigner in wires.cosigners:
         cosigner.remember(signed.get(cosigner.party.name, {}))
     try:
         wires.log.append(list(data.log), expected=0)
         wires.engine.replay(data.log)
+        for agreement in rekeys:
+            take_up(wires, agreement)
     except (AssertionError, EscrowError) as error:
         # An event that cannot follow the ones before it.
         wires.close()
@@ -241,10 +245,26 @@ def load_wires(
     return config, silent, wires
 
 
+def take_up(wires: Wires, agreement: Agreement) -> None:
+    """Everybody who signs for vaults or coins verifies an agreement, then knows it: all or none.
+    Raises as ``Generations.check``; ``loan/unknown``."""
+    terms = terms_of(wires.engine.deal(agreement.loan).loan)
+    known = [each.generations for each in wires.cosigners]
+    known += [each.generations for each in wires.attestors]
+    for each in known:
+        each.check(agreement, terms=terms)
+    for each in known:
+        each.agree(agreement, terms=terms)
+    wires.rekeys.append(agreement)
+
+
 def _agree(wires: Wires) -> bool:
-    """Do the log and the EVM tell the same of every loan? Where an incident was noted they may
-    differ: that is what it says."""
+    """Do the log and the EVM tell the same of every loan, and the log and the signatures of every
+    vault? Where an incident was noted the first may differ: that is what it says."""
     for loan, deal in wires.engine.deals.items():
+        agreed = [each.program for each in wires.rekeys if each.loan == loan]
+        if [each.program for each in deal.vault.generations] != agreed:
+            return False
         live = isinstance(deal.loan, Indebted)
         logged = (
             deal.loan.debt.principal if isinstance(deal.loan, Indebted) else 0,
@@ -269,7 +289,7 @@ def _connect(
     chain: Chain,
     contracts: Contracts,
     parties: dict[str, Party],
-    vault_of: VaultOf,
+    vaults_of: VaultsOf,
     answers: Answers,
     note: Note,
 ) -> Wires:
@@ -287,7 +307,7 @@ def _connect(
             evm=evm,
             domain=contracts.pledge.domain,
             now=lambda: clock.now,
-            kind=policy.script,
+            generations=Generations(kind=policy.script, evm=evm, domain=contracts.book.domain),
         )
         for party in parties.values()
         if party.role is Role.ATTESTOR
@@ -297,12 +317,19 @@ def _connect(
             parties[name],
             bitcoin=node,
             evm=evm,
-            kind=policy.script,
+            generations=Generations(kind=policy.script, evm=evm, domain=contracts.book.domain),
             session=partial(streams.fresh, f"musig/{name}"),
             heartbeat=config.heartbeat,
         )
         for name in cosigner_names(policy)
     )
+    wallets: dict[str, Wallet] = {}
+
+    def wallet_of(party: Party) -> Wallet:
+        if party.name not in wallets:
+            wallets[party.name] = Wallet(party.keys, node=node)
+        return wallets[party.name]
+
     operator = Operator(
         parties["operator"],
         parties=(parties["borrower"], parties["lender"]),
@@ -311,7 +338,10 @@ def _connect(
         cosigners=cosigners,
         bitcoin=node,
         evm=evm,
-        vault_of=vault_of,
+        vault_of=lambda loan: vaults_of(loan)[-1],
+        vaults_of=vaults_of,
+        wallet_of=wallet_of,
+        funders=(parties["borrower"], parties["lender"]),
         answers=answers,
         now=lambda: clock.now,
         clock_at=node.median_time_at,
@@ -324,7 +354,7 @@ def _connect(
             origin=config.deployed_at, heartbeat=config.heartbeat, quorum=config.oracle_quorum
         ),
         log=log,
-        watches=(BitcoinWatch(node, kind=policy.script, vault_of=vault_of), watch),
+        watches=(BitcoinWatch(node, kind=policy.script, vaults_of=vaults_of), watch),
         performer=operator,
         check_laws=config.check_laws,
         on_event=note,
@@ -353,6 +383,8 @@ def _connect(
         cosigners=cosigners,
         attestors=attestors,
         vaults=Vaults(policy, parties=parties, offset=block_time_offset(config)),
+        answers=answers,
+        wallet=wallet_of,
     )
 
 

@@ -32,7 +32,7 @@ from escrow.adapters.store.world_file import WorldData, read_world, write_world
 from escrow.config import LoanDefaults, WorldConfig, block_time_offset
 from escrow.core.errors import BadInput, Refused, Rejected
 from escrow.core.laws import Step
-from escrow.core.phases import takes_collateral, terms_of
+from escrow.core.phases import takes_collateral
 from escrow.core.regions.loan import Accepted, Opened
 from escrow.core.regions.token import free
 from escrow.core.roles import Role
@@ -45,7 +45,14 @@ from escrow.core.verbs.offer import Offer
 from escrow.deal import Act, Deal
 from escrow.engine import PLATFORM
 from escrow.parse import parse_btc, parse_cents, parse_price
-from escrow.vault_life import Refresh, found_coins, opens_by_waiting, refreshes, sweep
+from escrow.vault_life import (
+    Refresh,
+    agree_rekey,
+    found_coins,
+    opens_by_waiting,
+    refreshes,
+    vaults_of,
+)
 from escrow.wiring import Wires, load_wires, new_wires
 from escrow.words import exact
 
@@ -76,7 +83,7 @@ class World:
         ``seed`` is ignored where ``config`` is given: it has its own.
         """
         self.config = config or WorldConfig(seed=seed)
-        self._wire(new_wires(self.config, self._vault_by_id, self._answers, self._note))
+        self._wire(new_wires(self.config, self._vaults_of, self._answers, self._note))
         self._pace.tell()
 
     def _wire(self, wires: Wires) -> None:
@@ -182,7 +189,7 @@ class World:
 
     def vault_of(self, loan: str) -> Vault:
         """The vault of a loan, from its terms. Raises ``loan/unknown``."""
-        return self._vault_by_id(loan)
+        return self._vaults_of(loan)[-1]
 
     # --- agreement ---
 
@@ -336,6 +343,24 @@ class World:
         deal = self._deal(loan)
         return refreshes(self._wires, deal.vault, deal.state, offset=self.block_time_offset)
 
+    def rekey(self, loan: Deal | None = None, *, lost: str) -> Deal:
+        """A role's key is lost, or rotated: borrower and lender agree on a vault in which it is
+        new, and the quorum of those that are left moves the coins there; the borrower pays the
+        miner, else the lender. The tokens and the debt stay as they are.
+
+        Coins that come to an older address are moved too, as soon as they are minted for. What
+        cannot be moved yet stays due (``SweepVault``). Raises Refused("rekey/quorum") if too few
+        keys are left: then the recovery path remains, where there is one. BadInput("bitcoin/key")
+        for no role of the policy; Rejected: ``rekey/…``.
+        """
+        deal = self._deal(loan)
+        with self._act("operator", "rekey", deal.id, lost=lost):
+            now = self._wires.clock.now
+            self.engine.ask(
+                deal.id, agree_rekey(self._wires, deal.id, deal.state, lost=lost, at=now)
+            )
+        return deal
+
     def secure(self, loan: Deal | None = None, *, by: str = "borrower") -> Deal:
         """Pledge every free token of the vault to the loan (``EscrowBook.top_up``)."""
         deal = self._deal(loan)
@@ -432,11 +457,12 @@ class World:
         ``Refused("bitcoin/funds")`` if nothing is there.
         """
         deal = self._deal(loan)
-        vault, borrower = deal.vault, self.party("borrower")
-        path = recovery_path(vault) or "recovery"
+        vaults, borrower = self._vaults_of(deal.id), self.party("borrower")
+        path, vault = recovery_path(deal.vault) or "recovery", deal.vault
         found = [
             coin
-            for coin in self.bitcoin.coins(vault.script_pubkey)
+            for each in vaults
+            for coin in self.bitcoin.coins(each.script_pubkey)
             if self.bitcoin.spender(coin.outpoint) is None
         ]
         fee = self._feerate() * vault.vsize(path, len(found), [borrower.script])
@@ -444,17 +470,17 @@ class World:
         if left < dust(borrower.script):
             raise BadInput("bitcoin/funds", found=len(found), left=left)
         with self._act("borrower", "recover", deal.id, sats=left):
-            draft = bip174.update(
-                bip174.create(
-                    [coin.outpoint for coin in found],
-                    outputs=[(borrower.script, left)],
-                    locktime=vault.locktime(path),
-                    sequence=vault.sequence(path),
-                ),
-                owner=vault,
-                prev_txs=[raw for c in found if (raw := self.bitcoin.transaction(c.outpoint.txid))],
-                path=path,
+            draft = bip174.create(
+                [coin.outpoint for coin in found],
+                outputs=[(borrower.script, left)],
+                locktime=vault.locktime(path),
+                sequence=vault.sequence(path),
             )
+            raws = [raw for c in found if (raw := self.bitcoin.transaction(c.outpoint.txid))]
+            scripts = {coin.script_pubkey for coin in found}
+            for each in vaults:
+                if each.script_pubkey in scripts:
+                    draft = bip174.update(draft, owner=each, prev_txs=raws, path=path)
             signed = [bip174.sign(draft, keys=each.keys) for each in self._signers(vault, path)]
             self.bitcoin.broadcast(bip174.extract(bip174.finalize(bip174.combine(signed))))
         return deal
@@ -611,7 +637,7 @@ class World:
     @classmethod
     def _from_data(cls, data: WorldData) -> Self:
         world = cls.__new__(cls)
-        config, silent, wires = load_wires(data, world._vault_by_id, world._answers, world._note)
+        config, silent, wires = load_wires(data, world._vaults_of, world._answers, world._note)
         world.config = config
         world._wire(wires)
         world.silent = silent
@@ -698,8 +724,9 @@ class World:
             coins = found_coins(self._wires, deal.state)
             if len(coins) < least:
                 raise Rejected("payout/not-locked", coins=len(coins), least=least)
-            rate = self._feerate()
-            sweep(self._wires, deal.state, coins, old=vault, new=vault, payer=payer, feerate=rate)
+            self._wires.operator.sweeper.sweep(
+                coins, terms=deal.terms, old=vault, new=vault, funder=payer
+            )
         return deal
 
     def _feerate(self) -> int:
@@ -722,5 +749,5 @@ class World:
         path = vault.policy.path(name)
         return [self._wires.vaults.holder(role) for role in path.roles[: path.threshold]]
 
-    def _vault_by_id(self, loan: str) -> Vault:
-        return self._wires.vaults.vault(Plan.of(terms_of(self.engine.deal(loan).loan)))
+    def _vaults_of(self, loan: str) -> tuple[Vault, ...]:
+        return vaults_of(self._wires, self.engine.deal(loan))

@@ -10,15 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from escrow.actors.generations import Generations
 from escrow.actors.party import Party
 from escrow.actors.reserves import Reserves, reserves
 from escrow.adapters.bitcoin.policy import read_transaction
-from escrow.adapters.bitcoin.watch import vault_script
 from escrow.adapters.evm.typed import Domain, Sig, sign_attestation, sign_retirement
 from escrow.core.errors import Refused
 from escrow.core.terms import Terms
 from escrow.core.units import Seconds
-from escrow.custody.policy import ScriptKind
 from escrow.ports import BitcoinView, EvmView, OutPoint
 
 RETIREMENT_LIFE: Final = Seconds(3_600)
@@ -36,15 +35,15 @@ class Attestor:
         evm: EvmView,
         domain: Domain,
         now: Callable[[], Seconds],
-        kind: ScriptKind = ScriptKind.WSH,
+        generations: Generations,
     ) -> None:
-        """``kind`` is what this platform's vaults are locked in."""
         self.party = party
         self._bitcoin = bitcoin
         self._evm = evm
         self._domain = domain
         self._now = now
-        self._kind = kind
+        self.generations = generations
+        """Its own knowledge of the vaults' addresses."""
 
     def __repr__(self) -> str:
         return f"<Attestor {self.party.name}>"
@@ -64,7 +63,7 @@ class Attestor:
         if coin is None:
             raise Refused("attestor/not-final", outpoint=str(outpoint), depth=0)
         known = self._evm.entry(self._evm.loan_id(terms)).phase != 0
-        if not known or coin.script_pubkey != vault_script(terms.vault, kind=self._kind):
+        if not known or coin.script_pubkey not in self.generations.scripts(terms):
             raise Refused("attestor/not-vault", outpoint=str(outpoint))
         depth = self._bitcoin.height - coin.height + 1
         if depth < terms.confirmations:
@@ -129,8 +128,8 @@ class Attestor:
 
     def _reserves(self, terms: Terms) -> Reserves:
         burned = self._evm.burns(self._evm.loan_id(terms))
-        script = vault_script(terms.vault, kind=self._kind)
-        return reserves(script, burned=burned, bitcoin=self._bitcoin)
+        scripts = self.generations.scripts(terms)
+        return reserves(scripts, burned=burned, bitcoin=self._bitcoin)
 
     def _message(self, outpoint: OutPoint, *, terms: Terms, sats: int) -> dict[str, object]:
         return {

@@ -12,18 +12,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from escrow.actors.entitlement import check_rested, judge_burns
+from escrow.actors.generations import Generations
 from escrow.actors.party import Party
 from escrow.actors.reserves import fee_of, reserves
 from escrow.adapters.bitcoin.musig import MusigSigner
 from escrow.adapters.bitcoin.psbt import Psbt, Spend, SpendInput, asked, inspect, sign
-from escrow.adapters.bitcoin.watch import vault_script
 from escrow.core.errors import Refused, Rejected
 from escrow.core.payouts import Output, recognise
 from escrow.core.regions.token import Burn
 from escrow.core.regions.vault import Payout
 from escrow.core.terms import Terms
 from escrow.core.units import DAY, Sats, Seconds
-from escrow.custody.policy import ScriptKind
 from escrow.ports import BitcoinView, EvmView, OutPoint
 
 REPLACEABLE: Final = 0xFFFFFFFD
@@ -44,20 +43,21 @@ class Cosigner:
         *,
         bitcoin: BitcoinView,
         evm: EvmView,
-        kind: ScriptKind = ScriptKind.WSH,
+        generations: Generations,
         session: Callable[[], bytes] | None = None,
         heartbeat: Seconds = DAY,
         blocks: int = 1,
     ) -> None:
-        """``heartbeat`` is the age at which a price is too old, as was agreed on; ``blocks`` how many
-        sealed blocks a burn must have, its own included.
+        """``heartbeat`` is the age at which a price is too old, as was agreed on; ``blocks`` is how
+        many sealed blocks a burn must have, its own included.
 
-        ``kind`` is what this platform's vaults are locked in; ``session`` gives 32 bytes that
-        were never used before, for MuSig2's nonces: by default the operating system does."""
+        ``session`` gives 32 bytes that were never used before, for MuSig2's nonces: by default the
+        operating system does."""
         self.party = party
         self._bitcoin = bitcoin
         self._evm = evm
-        self._kind = kind
+        self.generations = generations
+        """Its own knowledge of the vaults' addresses."""
         self._session = session
         self._heartbeat = heartbeat
         self._blocks = blocks
@@ -115,8 +115,8 @@ class Cosigner:
         or spent; ``cosigner/sequence`` if it could not be bumped; ``cosigner/destination``,
         ``cosigner/fee``; ``cosigner/amount``, also if another spend for the same burn was signed
         before and both could confirm; ``cosigner/change`` if what stays does not cover the tokens
-        outstanding; ``cosigner/early`` for a relative lock that has not passed; and for the burns it
-        pays as ``judge_burns``.
+        outstanding; ``cosigner/early`` for a relative lock that has not passed; and for the burns
+        that it pays as ``judge_burns``.
 
         A payout that waits in the mempool may be replaced, by one that pays the same burns and
         more to the miner. A sweep, which gives all that it takes back to the vault in its first
@@ -127,12 +127,13 @@ class Cosigner:
 
     def _review(self, psbt: Psbt, *, terms: Terms, script: bytes) -> tuple[Spend, Payout]:
         loan = self._evm.loan_id(terms)
-        if self._evm.entry(loan).phase == 0 or script != self._script(terms):
+        scripts = self.generations.scripts(terms)
+        if self._evm.entry(loan).phase == 0 or script not in scripts:
             raise Refused("cosigner/loan-state", loan=loan)
         spend = inspect(psbt)
         rivals: list[str] = []
         ours = tuple(each for each in spend.inputs if each.script_pubkey == script)
-        for each in spend.inputs if not self._is_sweep(psbt, spend, ours, script) else ours:
+        for each in spend.inputs if not self._is_sweep(psbt, spend, ours, scripts[-1]) else ours:
             coin = self._bitcoin.coin(each.outpoint)
             depth = self._bitcoin.height - coin.height + 1 if coin else 0
             # What is spent in a block is no coin any more; what spends it waits.
@@ -141,7 +142,9 @@ class Cosigner:
             rival = self._bitcoin.spender(each.outpoint)
             if rival not in (None, spend.txid, *rivals):
                 rivals.append(rival or "")
-        swept = len(ours) < len(spend.inputs)
+        swept = self._is_sweep(psbt, spend, ours, scripts[-1])
+        if script != scripts[-1] and not swept:
+            raise Refused("cosigner/input", outpoint=str(spend.inputs[0].outpoint), reason="old")
         if not 0 <= spend.fee <= terms.max_fee and not swept:
             raise Refused("cosigner/fee", fee=spend.fee, bound=terms.max_fee)
         if spend.locktime:
@@ -150,8 +153,8 @@ class Cosigner:
             raise Refused("cosigner/sequence", highest=REPLACEABLE)
         check_rested(spend.inputs, bitcoin=self._bitcoin)
         if swept:
-            return spend, self._judge_sweep(spend, ours, rivals, loan=loan, script=script)
-        payout = self._judge_outputs(spend, rivals, loan=loan, script=script)
+            return spend, self._judge_sweep(spend, ours, rivals, loan=loan, scripts=scripts)
+        payout = self._judge_outputs(spend, rivals, loan=loan, scripts=scripts)
         self._judge_memory(payout, confirmations=terms.confirmations)
         ids = {burn_id for burn_id, _ in payout.paid}
         evm, heartbeat, blocks = self._evm, self._heartbeat, self._blocks
@@ -183,10 +186,10 @@ class Cosigner:
         rivals: Sequence[str],
         *,
         loan: str,
-        script: bytes,
+        scripts: Sequence[bytes],
     ) -> Payout:
         """Tokens must stand on every coin: one that was never minted for could never be again."""
-        seen = reserves(script, burned=self._evm.burns(loan), bitcoin=self._bitcoin)
+        seen = reserves(scripts, burned=self._evm.burns(loan), bitcoin=self._bitcoin)
         for each in ours:
             counts = each.outpoint in seen.change or self._evm.is_minted(str(each.outpoint))
             if rivals or not counts:
@@ -194,15 +197,13 @@ class Cosigner:
         inputs = tuple(str(each.outpoint) for each in ours)
         return Payout(spend.txid, inputs, (), Sats(0), spend.outputs[0].sats)
 
-    def _script(self, terms: Terms) -> bytes:
-        return vault_script(terms.vault, kind=self._kind)
-
     def _judge_outputs(
-        self, spend: Spend, rivals: Sequence[str], *, loan: str, script: bytes
+        self, spend: Spend, rivals: Sequence[str], *, loan: str, scripts: Sequence[bytes]
     ) -> Payout:
+        script = scripts[-1]
         burned = self._evm.burns(loan)
         but = (spend.txid, *rivals)
-        seen = reserves(script, burned=burned, bitcoin=self._bitcoin, but=but)
+        seen = reserves(scripts, burned=burned, bitcoin=self._bitcoin, but=but)
         for each in spend.outputs:
             named = each.script_pubkey.hex()
             if each.script_pubkey != script and all(burn.script != named for burn in burned):
@@ -220,7 +221,7 @@ class Cosigner:
         except Rejected as refusal:
             raise Refused("cosigner/amount", unpaid=len(seen.unpaid)) from refusal
         if rivals:
-            self._judge_replacement(payout, rivals, burned=burned, script=script)
+            self._judge_replacement(payout, rivals, burned=burned, scripts=scripts)
         # A second look at the whole, that needs no matching: what stays in the vault must cover
         # every token outstanding and every burn still unpaid.
         stays = seen.sats - spent + payout.change
@@ -232,14 +233,19 @@ class Cosigner:
         return payout
 
     def _judge_replacement(
-        self, payout: Payout, rivals: Sequence[str], *, burned: Sequence[Burn], script: bytes
+        self,
+        payout: Payout,
+        rivals: Sequence[str],
+        *,
+        burned: Sequence[Burn],
+        scripts: Sequence[bytes],
     ) -> None:
         """What it pushes out must be payouts; whoever they pay, it pays; and it costs more."""
-        now = reserves(script, burned=burned, bitcoin=self._bitcoin, but=(payout.txid,))
+        now = reserves(scripts, burned=burned, bitcoin=self._bitcoin, but=(payout.txid,))
         if not now.payouts.issuperset(rivals):
             raise Refused("cosigner/input", rivals=len(rivals), txid=rivals[0])
         still = {burn.id for burn in now.unpaid} | {burn_id for burn_id, _ in payout.paid}
-        then = reserves(script, burned=burned, bitcoin=self._bitcoin, but=(payout.txid, *rivals))
+        then = reserves(scripts, burned=burned, bitcoin=self._bitcoin, but=(payout.txid, *rivals))
         if any(burn.id not in still for burn in then.unpaid):
             raise Refused("cosigner/amount", rivals=len(rivals), paid=len(payout.paid))
         most = max(fee_of(txid, bitcoin=self._bitcoin) for txid in rivals)

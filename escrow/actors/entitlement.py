@@ -55,7 +55,7 @@ class _Loan:
     outstanding: Sats = Sats(0)
     """Tokens that exist."""
     deadline: Seconds | None = None
-    """Of the margin call, active seconds; none if no call stands that was right when it was made."""
+    """Of the margin call, active seconds; none unless one stands that was right when made."""
     expired: bool = False
     """A right call stood too long."""
     unpaid: Cents = Cents(0)

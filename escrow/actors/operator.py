@@ -12,7 +12,9 @@ from escrow.actors.attestor import Attestor
 from escrow.actors.cosigner import Cosigner
 from escrow.actors.party import Party
 from escrow.actors.payer import Payer
+from escrow.actors.sweeper import Sweeper
 from escrow.adapters.bitcoin.vault import Vault
+from escrow.adapters.bitcoin.wallet import Wallet
 from escrow.adapters.evm.client import EvmClient, terms_mapping
 from escrow.adapters.evm.typed import Sig, sign_terms
 from escrow.core.due import (
@@ -28,6 +30,7 @@ from escrow.core.due import (
     NoteRecoveryOnEvm,
     OpenOnEvm,
     PayBurns,
+    SweepVault,
 )
 from escrow.core.errors import EscrowError, Refused
 from escrow.core.phases import terms_of
@@ -54,7 +57,12 @@ class Operator:
         answers: Callable[[Party], bool],
         now: Callable[[], Seconds],
         clock_at: Callable[[int], int],
+        vaults_of: Callable[[str], Sequence[Vault]],
+        wallet_of: Callable[[Party], Wallet],
+        funders: Sequence[Party],
     ) -> None:
+        """``funders`` pay, the first that can, for sweeps that a re-key makes due: whoever agrees
+        to that agrees to this."""
         self.party = party
         self._parties = parties
         self._attestors = attestors
@@ -74,6 +82,10 @@ class Operator:
             clock_at=clock_at,
         )
         """Its hand in payouts."""
+        self.sweeper = Sweeper(self.payer, bitcoin=bitcoin, wallet_of=wallet_of)
+        """Its hand in sweeps."""
+        self._vaults_of = vaults_of
+        self._funders = funders
 
     def perform(self, loan: str, escrow: Escrow, effect: Effect) -> bool:
         """Do what is owed. Says whether anything was done; what could not be stays owed."""
@@ -97,11 +109,11 @@ class Operator:
                 case NoteRecoveryOnEvm():
                     self._evm.book(self.party.account, "recovered", terms)
                 case PayBurns(burns=burns, coins=coins):
-                    # Nobody pays for a burn that its block may still leave out.
-                    if any(not each.blocks for each in self._evm.said(loan)):
-                        self._evm.chain.seal()
+                    self._wait_for_block(loan)
                     outpoints = [OutPoint.parse(coin.outpoint) for coin in coins]
                     self.payer.pay(loan, terms, burns, outpoints)
+                case SweepVault(generation=number, coins=coins):
+                    self._sweep(loan, escrow, number, [OutPoint.parse(c.outpoint) for c in coins])
                 case BuryPayout(txid=txid):
                     return self.payer.send_again(loan, escrow, txid)
                 case BumpPayout(txid=txid):
@@ -113,6 +125,35 @@ class Operator:
             self.refusals.append(refusal)
             return False
         return True
+
+    def _sweep(self, loan: str, escrow: Escrow, number: int, places: Sequence[OutPoint]) -> None:
+        """Coins of an older generation into the newest, signed without the keys that were lost."""
+        vaults = self._vaults_of(loan)
+        lost = [each.role for each in escrow.vault.generations[number:]]
+        coins = [coin for each in places if (coin := self._bitcoin.coin(each)) is not None]
+        refused: list[EscrowError] = []
+        for funder in self._funders:
+            if not self._answers(funder):
+                continue
+            try:
+                self.sweeper.sweep(
+                    coins,
+                    terms=terms_of(escrow.loan),
+                    old=vaults[number],
+                    new=vaults[-1],
+                    funder=funder,
+                    without=lost,
+                )
+            except EscrowError as refusal:
+                refused.append(refusal)
+            else:
+                return
+        raise refused[0] if refused else Refused("cosigner/absent", asked="sweep")
+
+    def _wait_for_block(self, loan: str) -> None:
+        """No cosigner pays for a burn whose block is under way: ask once it is sealed."""
+        if any(not each.blocks for each in self._evm.said(loan)):
+            self._evm.chain.seal()
 
     def _signed(self, terms: Terms) -> tuple[Sig, Sig]:
         borrower, lender = (

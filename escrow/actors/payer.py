@@ -9,7 +9,7 @@ one transaction).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import product
 from typing import Final
 
@@ -252,11 +252,19 @@ class Payer:
             )
 
     def collect(
-        self, draft: bip174.Psbt, *, path: Path, terms: Terms, script: bytes
+        self,
+        draft: bip174.Psbt,
+        *,
+        path: Path,
+        terms: Terms,
+        script: bytes,
+        without: Collection[str] = (),
     ) -> bip174.Psbt:
         """The draft with as many signatures as the path asks for, each after its signer's own
-        review. Raises Refused("cosigner/absent") if too few answer, else why the last refused."""
-        asked = [each for each in self._cosigners if each.party.name in path.roles]
+        review; roles ``without`` a key are not asked. Raises Refused("cosigner/absent") if too
+        few answer, else why the last refused."""
+        roles = set(path.roles).difference(without)
+        asked = [each for each in self._cosigners if each.party.name in roles]
         answering = [each for each in asked if self._answers(each.party)]
         # Nobody signs what too few could complete.
         if len(answering) < path.threshold:

@@ -196,7 +196,7 @@ def _vault(
     bitcoin, chain, raw = view.bitcoin, view.evm.chain, bytes.fromhex(loan[2:])
     token = view.evm.contracts.pledge.address
     burned = [burn for burn in view.evm.burns(loan) if burn.id < burns]
-    seen = reserves(vault.script_pubkey, burned=burned, bitcoin=bitcoin, waiting=False)
+    seen = reserves([vault.script_pubkey], burned=burned, bitcoin=bitcoin, waiting=False)
     _, path = chain.prove(token, [loan_slot(raw)], block=block)
     return StatedVault(
         terms,

@@ -7,6 +7,7 @@ about which spend was a payout, which coin is change, and which burn is still op
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from btclib.tx import Tx, TxOut
@@ -15,6 +16,7 @@ from escrow.adapters.bitcoin.policy import read_transaction
 from escrow.core.errors import Rejected
 from escrow.core.payouts import Output, recognise
 from escrow.core.regions.token import Burn
+from escrow.core.regions.vault import Payout
 from escrow.core.units import Sats
 from escrow.ports import BitcoinView, Coin, OutPoint
 
@@ -40,7 +42,7 @@ class Reserves:
 
 
 def reserves(
-    script: bytes,
+    scripts: Sequence[bytes],
     *,
     burned: Sequence[Burn],
     bitcoin: BitcoinView,
@@ -48,6 +50,8 @@ def reserves(
     waiting: bool = True,
 ) -> Reserves:
     """Follow every spend of every coin that ever paid the vault, in chain or mempool.
+
+    ``scripts`` are the vault's, of each of its generations.
 
     ``but`` are transactions that are looked at as if they had not been sent; without ``waiting``,
     so is every one that is in no block.
@@ -62,24 +66,14 @@ def reserves(
     owed = list(burned)
     payouts: set[str] = set()
     change: set[OutPoint] = set()
-    spenders = (spender(each) for each in bitcoin.history(script))
+    spenders = (spender(each) for script in scripts for each in bitcoin.history(script))
     for txid in dict.fromkeys(spenders):
         raw = bitcoin.transaction(txid) if txid is not None else None
         if txid is None or raw is None:
             continue
         tx = read_transaction(raw)
-        spent, others = _taken_from(script, tx, bitcoin)
-        try:
-            payout = recognise(
-                [Output(o.script_pub_key.script.hex(), Sats(o.value)) for o in tx.vout],
-                txid=txid,
-                inputs=[],
-                spent=spent,
-                owed=owed,
-                vault_script=script.hex(),
-                others=others,
-            )
-        except Rejected:
+        payout = _recognised(tx, txid, scripts, owed=owed, bitcoin=bitcoin)
+        if payout is None:
             # A recovery, or a spend by two others that nobody asked about: pays no burn.
             continue
         done = {burn_id for burn_id, _ in payout.paid}
@@ -87,9 +81,31 @@ def reserves(
         payouts.add(txid)
         if payout.change:
             change.add(OutPoint(txid, len(payout.paid)))
-    here = [c for c in bitcoin.coins(script) if spender(c.outpoint) is None]
-    here += [c for c in bitcoin.pending(script) if c.outpoint in change]
+    here: list[Coin] = []
+    for script in scripts:
+        here += [c for c in bitcoin.coins(script) if spender(c.outpoint) is None]
+        here += [c for c in bitcoin.pending(script) if c.outpoint in change]
     return Reserves(tuple(owed), frozenset(payouts), frozenset(change), tuple(here))
+
+
+def _recognised(
+    tx: Tx, txid: str, scripts: Sequence[bytes], *, owed: Sequence[Burn], bitcoin: BitcoinView
+) -> Payout | None:
+    """The payout or sweep that a spend is, whichever generation it gives back to."""
+    spent, others = _taken_from(scripts, tx, bitcoin)
+    outputs = [Output(o.script_pub_key.script.hex(), Sats(o.value)) for o in tx.vout]
+    for script in reversed(scripts):
+        with suppress(Rejected):
+            return recognise(
+                outputs,
+                txid=txid,
+                inputs=[],
+                spent=spent,
+                owed=owed,
+                vault_script=script.hex(),
+                others=others,
+            )
+    return None
 
 
 def fee_of(txid: str, *, bitcoin: BitcoinView) -> Sats:
@@ -104,10 +120,10 @@ def _taken(tx: Tx, bitcoin: BitcoinView) -> Sats:
     return Sats(sum(each.value for each in _spent(tx, bitcoin)))
 
 
-def _taken_from(script: bytes, tx: Tx, bitcoin: BitcoinView) -> tuple[Sats, bool]:
-    """What it takes from this script, and whether it spends other coins too."""
+def _taken_from(scripts: Sequence[bytes], tx: Tx, bitcoin: BitcoinView) -> tuple[Sats, bool]:
+    """What it takes from these scripts, and whether it spends other coins too."""
     spent = _spent(tx, bitcoin)
-    ours = [each.value for each in spent if each.script_pub_key.script == script]
+    ours = [each.value for each in spent if each.script_pub_key.script in scripts]
     return Sats(sum(ours)), len(ours) < len(tx.vin)
 
 

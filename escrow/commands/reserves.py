@@ -112,8 +112,12 @@ def prove_world(world: World) -> Statement:
     world.settle()
     vaults = {deal.id: (deal.terms, deal.vault) for deal in world.loans}
     view = View(world.bitcoin, world.evm, vaults, lambda: world.now)
+    # A party of a world is one key; whose it is, the policy says.
+    holders = {
+        role.name: role.holder for _, vault in vaults.values() for role in vault.policy.roles
+    }
     answering = [
-        Voucher(SoftwareSigner(party.keys, name=name), holder=name, view=view)
+        Voucher(SoftwareSigner(party.keys, name=name), holder=holders.get(name, name), view=view)
         for name, party in world.parties.items()
         if name not in world.silent
     ]

@@ -37,6 +37,7 @@ from escrow.core.verbs.payout import (
 )
 from escrow.core.verbs.pledge import SawCoin, SawCoinGone, saw_coin, saw_coin_gone
 from escrow.core.verbs.recover import NoteRecovery, SawRecovery, note_recovery, saw_recovery
+from escrow.core.verbs.rekey import Rekey, SawGeneration, rekey, saw_generation
 from escrow.core.verbs.repay import Repay, repay
 from escrow.core.verbs.retire import Retire, retire
 from escrow.core.verbs.tick import Tick, tick
@@ -51,6 +52,7 @@ Command = (
     | SawPayoutVoid
     | SawPayoutStuck
     | SawRecovery
+    | SawGeneration
     | Mark
     | Offer
     | Accept
@@ -68,6 +70,7 @@ Command = (
     | BurnTokens
     | Retire
     | NoteRecovery
+    | Rekey
 )
 
 RANK: Final[dict[type[Command], int]] = {
@@ -80,6 +83,7 @@ RANK: Final[dict[type[Command], int]] = {
     SawPayoutDepth: 15,
     SawPayoutVoid: 16,
     SawPayoutStuck: 17,
+    SawGeneration: 18,
     # 2 oracle
     Mark: 20,
     # 3 agreement, collateral and money
@@ -103,6 +107,8 @@ RANK: Final[dict[type[Command], int]] = {
     BurnTokens: 80,
     Retire: 81,
     NoteRecovery: 82,
+    # 9 custody: once all that the old keys signed is told
+    Rekey: 90,
 }
 """The order of what happens at one instant (``domain`` §2.3; 4, scheduled events, comes with
 schedules). A payment at the deadline is on time; a top-up at the same instant cures; a price
@@ -154,6 +160,8 @@ def _decide(escrow: Escrow, command: Command) -> tuple[Event, ...]:
             return saw_payout_stuck(escrow, command)
         case SawRecovery():
             return saw_recovery(escrow, command)
+        case SawGeneration():
+            return saw_generation(escrow, command)
         case Mark():
             return mark(escrow, command)
         case Offer():
@@ -188,6 +196,8 @@ def _decide(escrow: Escrow, command: Command) -> tuple[Event, ...]:
             return retire(escrow, command)
         case NoteRecovery():
             return note_recovery(escrow, command)
+        case Rekey():
+            return rekey(escrow, command)
         case _:
             assert_never(command)
 

@@ -218,6 +218,19 @@ class PayByChild:
 
 
 @dataclass(frozen=True, slots=True)
+class SweepVault:
+    """Coins lie at an older address of the vault: the quorum moves them to the newest."""
+
+    generation: int
+    """Whose address that is."""
+    coins: tuple[Coin, ...]
+
+    @property
+    def id(self) -> str:
+        return "sweep/" + "+".join(coin.outpoint for coin in self.coins)
+
+
+@dataclass(frozen=True, slots=True)
 class RecoverCoins:
     """The recovery time has come: the borrower alone may spend the vault."""
 
@@ -253,6 +266,7 @@ Effect = (
     | BuryPayout
     | BumpPayout
     | PayByChild
+    | SweepVault
     | RecoverCoins
     | NoteRecoveryOnEvm
 )
@@ -269,7 +283,7 @@ def owed_by(effect: Effect) -> Role:
             return Role.BORROWER
         case AttestDeposit() | AttestLoss():
             return Role.ATTESTOR
-        case PayBurns() | BumpPayout():
+        case PayBurns() | BumpPayout() | SweepVault():
             return Role.CUSTODIAN
         case _:
             return Role.OPERATOR
@@ -336,7 +350,12 @@ def _vault_due(escrow: Escrow) -> tuple[Effect, ...]:
 def _token_due(escrow: Escrow) -> tuple[Effect, ...]:
     effects: list[Effect] = []
     burns = owed_burns(escrow)
-    coins = backing(escrow)
+    newest = len(escrow.vault.generations)
+    for number in range(newest):
+        old = tuple(coin for coin in backing(escrow) if coin.generation == number)
+        if old:
+            effects.append(SweepVault(number, old))
+    coins = tuple(coin for coin in backing(escrow) if coin.generation == newest)
     if burns and sum(burn.sats for burn in burns) <= sum(coin.sats for coin in coins):
         effects.append(PayBurns(burns, coins))
     over = isinstance(escrow.loan, Repaid | Seized | Cancelled | Ended)

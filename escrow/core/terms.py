@@ -44,7 +44,8 @@ class Terms:
     lender: str
     """EVM address of the secured party, EIP-55."""
     vault: str
-    """P2WSH witness program of the vault, 32 bytes in hex with 0x."""
+    """Witness program of the vault, P2WSH or P2TR as the custody policy says: 32 bytes in hex with
+    0x. It names the vault for ever: a later generation of it has another."""
     principal: Cents
     """Most that may be outstanding, in cents."""
     rate_bps: Bps

@@ -73,6 +73,11 @@ def respond(escrow: Escrow, effect: Effect, *, at: Seconds) -> tuple[Command, ..
             return (BurnTokens(Role.BORROWER, at, len(escrow.token.burns), sats, DESTINATION),)
         case owing.PayBurns():
             return _payout(escrow, effect, at=at)
+        case owing.SweepVault(coins=coins):
+            whole = Sats(sum(coin.sats for coin in coins))
+            inputs = tuple(coin.outpoint for coin in coins)
+            txid = f"sweep-{len(escrow.vault.payouts)}"
+            return _seen(Payout(txid, inputs, (), Sats(0), whole), at=at)
         case owing.BuryPayout(txid=txid):
             return (SawPayoutDepth(Role.WATCHER, at, txid, BURIED),)
         case owing.BumpPayout(txid=txid):

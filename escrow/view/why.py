@@ -101,6 +101,15 @@ def why(step: Step) -> str:
             return "the payout that was stuck is in a block"
         case vt.PayoutReplaced(old=old, payout=payout):
             return f"{short(payout.txid)} stands for {short(old)}: fee {payout.fee} sats"
+        case vt.Rekeyed(generation=generation):
+            return (
+                f"borrower and lender signed for a new vault: {generation.role} has a new key, "
+                "and the quorum moves the coins there"
+            )
+        case vt.CoinPlaced(outpoint=outpoint, generation=number):
+            return f"{short(outpoint)} pays the vault's address of generation {number}"
+        case vt.PayoutSent(payout=payout) if not payout.paid:
+            return f"the quorum signed: {coins(payout.change)} moves within the vault"
         case vt.PayoutVoid(txid=txid, by=by):
             return f"{short(txid)} can confirm no more, its burns are owed again" + (
                 f": {short(by)} took a coin of it" if by else ""

@@ -46,6 +46,7 @@ from escrow.core.verbs.open import Open
 from escrow.core.verbs.payout import SawPayout, SawPayoutDepth, SawPayoutStuck, SawPayoutVoid
 from escrow.core.verbs.pledge import SawCoinGone
 from escrow.core.verbs.recover import NoteRecovery, SawRecovery
+from escrow.core.verbs.rekey import Rekey, SawGeneration
 from escrow.core.verbs.repay import Repay
 from escrow.core.verbs.retire import Retire
 from escrow.core.verbs.tick import Tick
@@ -75,6 +76,7 @@ ALL_AT_ONCE: tuple[Command, ...] = (
     SawPayoutDepth(Role.WATCHER, AT, "pp", 1),
     SawPayoutVoid(Role.WATCHER, AT, "pp", "ff"),
     SawPayoutStuck(Role.WATCHER, AT, "pp", 6),
+    SawGeneration(Role.WATCHER, AT, COIN_B, 0),
     Mark(Role.ORACLE, AT, 2, AT_CALL, AT, 2),
     Mark(Role.ORACLE, AT, 2, AT_LIQUIDATION, AT, 2),
     Offer(Role.LENDER, AT, TERMS),
@@ -95,6 +97,7 @@ ALL_AT_ONCE: tuple[Command, ...] = (
     BurnTokens(Role.LENDER, AT, 0, Sats(10_000), SCRIPT),
     Retire(Role.ATTESTOR, AT, "cc:0", Sats(20_000)),
     NoteRecovery(Role.BORROWER, AT),
+    Rekey(Role.OPERATOR, AT, "0x" + "5b" * 32, "lender", 1, (Role.BORROWER, Role.LENDER)),
 )
 
 

@@ -32,6 +32,8 @@ from escrow.core.state import Escrow, evolve
 from escrow.core.units import Sats
 from escrow.core.verbs.mint import Mint
 from escrow.core.verbs.payout import SawPayout, SawPayoutDepth, SawPayoutStuck, SawPayoutVoid
+from escrow.core.verbs.pledge import SawCoinGone
+from escrow.core.verbs.retire import Retire
 
 VAULT = "0020" + "5a" * 32
 
@@ -118,6 +120,21 @@ def test_a_sweep_alone_refunds_nobody() -> None:
         SawPayoutDepth(Role.WATCHER, NOW, "pp", CONFIRMATIONS),
     )
     assert paid.loan.outcome is Outcome.REFUNDED
+
+
+def test_swept_and_then_lost_nobody_was_refunded() -> None:
+    moved = lawful(
+        cancelled(),
+        swept(),
+        final("ss:0"),
+        SawPayoutDepth(Role.WATCHER, NOW, "ss", CONFIRMATIONS),
+    )
+    lost = lawful(
+        moved,
+        SawCoinGone(Role.WATCHER, NOW, "ss:0", "ff"),
+        Retire(Role.ATTESTOR, NOW, "ss:0", ONE),
+    )
+    assert lost.loan.outcome is Outcome.CANCELLED
 
 
 def read(outputs: list[tuple[str, int]], *, others: bool = False, owed: tuple[Burn, ...] = ()):

@@ -28,7 +28,7 @@ def escrow(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, st
 def test_demo_prints_steps_and_laws(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = escrow(capsys, "demo", "release", "--seed", "2")
     assert (status, err) == (0, "")
-    assert "39 laws" in out
+    assert "41 laws" in out
     assert "none broken" in out
 
 

@@ -7,9 +7,11 @@ import pytest
 from world_lab import coins_balance, sound
 
 from escrow.actors.vaults import cosigner_names, new_parties
+from escrow.actors.verifier import verify
 from escrow.adapters.bitcoin import psbt as bip174
 from escrow.adapters.bitcoin.policy import read_transaction
 from escrow.adapters.bitcoin.taken import path_taken
+from escrow.commands.reserves import prove_world
 from escrow.config import WorldConfig, world_policy
 from escrow.core.errors import BadInput, Refused
 from escrow.core.regions.vault import Recovered
@@ -270,6 +272,14 @@ def test_a_key_that_is_destroyed_has_no_place_in_a_world():
     spent = text.replace('name = "custodian"', 'name = "custodian"\nkey = "ephemeral"', 1)
     with pytest.raises(BadInput, match="policy/"):
         world_policy(WorldConfig(policy=spent))
+
+
+@pytest.mark.parametrize("policy", ["two-of-three", "three-of-five", "bank-token", "liana-style"])
+def test_reserves_are_proven_whoever_holds_the_keys(new, policy):
+    world = of(new, policy)
+    world.open()
+    verdict = verify(prove_world(world))
+    assert (verdict.coins, verdict.supply) == (150_000_000, 150_000_000)
 
 
 def test_who_plays_which_role(new):

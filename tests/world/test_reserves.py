@@ -157,7 +157,9 @@ def test_what_waits_in_an_evm_block_is_none_of_it(world):
     world.silence(*COSIGNERS)
     world.evm.chain.seal()
     before = observe_only(world)
-    world.burn(deal, btc="0.5")
+    borrower, loan = world.party("borrower"), bytes.fromhex(deal.id[2:])
+    pledge = world.evm.contracts.pledge
+    pledge.send(borrower.account, "burn", loan, 50_000_000, borrower.script)
     waiting = observe_only(world)
     assert (waiting.evm, waiting.vaults) == (before.evm, before.vaults)
     world.evm.chain.seal()

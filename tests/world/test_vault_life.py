@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from world_lab import coins_balance, sound, wealth
 
+from escrow.actors.reserves import reserves
 from escrow.adapters.bitcoin import psbt as bip174
 from escrow.config import WorldConfig
 from escrow.core.errors import BadInput, Refused, Rejected
@@ -56,6 +57,19 @@ def test_many_coins_become_one_and_no_token_changes(new, policy):
     assert deal.phase == "RELEASED"
     sound(world)
     coins_balance(world)
+
+
+def test_attestors_know_what_a_sweep_brought_back(world):
+    deal = world.loans[0]
+    world.top_up(deal, btc="0.5")
+    world.consolidate(deal)
+    back = OutPoint(deal.state.vault.payouts[0].txid, 0)
+    seen = reserves([deal.vault.script_pubkey], burned=(), bitcoin=world.bitcoin)
+    assert (seen.change, seen.sats) == ({back}, 200_000_000)
+    world.mine(6)
+    for attestor in world._wires.attestors:
+        with pytest.raises(Refused, match="attestor/change"):
+            attestor.attest(back, terms=deal.terms, at=world.now)
 
 
 def test_somebody_else_may_pay_for_it(world):
@@ -118,7 +132,7 @@ def test_a_coin_that_no_token_stands_on_stays(world):
     world.consolidate(deal)
     world.mine(6)
     assert statuses(deal) == [Spent, Spent, Locked, Locked]
-    sound(world)
+    sound(world, "pledge/below-minimum")
 
 
 def test_a_stuck_sweep_is_paid_for_by_its_payer(world):
@@ -259,7 +273,9 @@ def test_a_refresh_by_the_late_path_itself(new):
     with pytest.raises(Refused, match="cosigner/absent"):
         world.refresh(deal)
     world.advance(days=91)
-    world.refresh(deal)
+    world.pay("borrower", btc="1", to=world._wires.wallet(world.party("custodian")).address)
+    world.mine()
+    world.refresh(deal, by="custodian")
     world.mine(6)
     assert statuses(deal) == [Spent, Locked]
     sound(world)

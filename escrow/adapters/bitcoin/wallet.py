@@ -80,6 +80,14 @@ class Wallet:
             paid.append((self.script_pubkey, change))
         return self._signed([coin.outpoint for coin in chosen], paid)
 
+    def sign(self, bare: psbt.Psbt, *, prev_txs: Sequence[bytes]) -> psbt.Psbt:
+        """Describe and sign this wallet's own coins in a transaction that others take part in.
+
+        ``prev_txs`` are the transactions that created all the coins it spends. Raises as
+        ``psbt.update`` and ``psbt.sign``.
+        """
+        return psbt.sign(psbt.update(bare, owner=self._key, prev_txs=prev_txs), keys=self._keys)
+
     def is_paid_by(self, raw: bytes) -> bool:
         """Does a transaction pay this wallet?"""
         outputs = read_transaction(raw).vout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from escrow.adapters.bitcoin.policy import read_transaction
 from escrow.adapters.bitcoin.taken import path_taken, recovery_path
@@ -19,6 +20,7 @@ from escrow.core.units import Sats, Seconds
 from escrow.core.verbs.payout import SawPayout, SawPayoutDepth, SawPayoutStuck, SawPayoutVoid
 from escrow.core.verbs.pledge import SawCoin, SawCoinGone
 from escrow.core.verbs.recover import SawRecovery
+from escrow.core.verbs.rekey import SawGeneration
 from escrow.custody.policy import ScriptKind
 from escrow.ports import BitcoinView, OutPoint
 
@@ -33,12 +35,13 @@ class BitcoinWatch:
     """Eyes on the vaults."""
 
     def __init__(
-        self, node: BitcoinView, *, kind: ScriptKind, vault_of: Callable[[str], Vault]
+        self, node: BitcoinView, *, kind: ScriptKind, vaults_of: Callable[[str], Sequence[Vault]]
     ) -> None:
-        """``vault_of`` gives a loan's vault: only its keys tell which path a spend took."""
+        """``vaults_of`` gives every generation of a loan's vault, oldest first: only keys tell
+        which path a spend took."""
         self._node = node
         self._kind = kind
-        self._vault_of = vault_of
+        self._vaults_of = vaults_of
 
     def look(self, deals: Mapping[str, Escrow], *, at: int) -> Sequence[tuple[str, Command]]:
         """What changed since the deals' states were decided."""
@@ -50,8 +53,16 @@ class BitcoinWatch:
 
     def _vault(self, loan: str, escrow: Escrow, at: Seconds) -> list[Command]:
         node = self._node
-        script = vault_script(terms_of(escrow.loan).vault, kind=self._kind)
-        there = {str(c.outpoint): c for c in (*node.coins(script), *node.pending(script))}
+        programs = [
+            terms_of(escrow.loan).vault,
+            *(each.program for each in escrow.vault.generations),
+        ]
+        scripts = [vault_script(each, kind=self._kind) for each in programs]
+        there = {
+            str(c.outpoint): c
+            for script in scripts
+            for c in (*node.coins(script), *node.pending(script))
+        }
         known = {coin.outpoint: coin for coin in escrow.vault.coins}
         commands: list[Command] = []
         spends: dict[str, list[str]] = {}
@@ -84,12 +95,17 @@ class BitcoinWatch:
             depth = node.height - found.height + 1 if found.height else 0
             commands.append(SawCoin(Role.WATCHER, at, outpoint, found.sats, depth, found.height))
         commands = [c for c in commands if not _is_old(escrow, c)]
+        for outpoint, coin in known.items():
+            pays = there[outpoint].script_pubkey if outpoint in there else scripts[coin.generation]
+            if pays != scripts[coin.generation]:
+                number = scripts.index(pays)
+                commands.append(SawGeneration(Role.WATCHER, at, outpoint, number))
         for txid, outpoints in spends.items():
-            commands.extend(self._spend(loan, escrow, txid, outpoints, at, script.hex()))
+            commands.extend(self._spend(loan, escrow, txid, outpoints, at, scripts))
         for payout in escrow.vault.payouts:
             commands.extend(self._payout(escrow, payout, at))
             if node.depth(payout.txid) is None:
-                commands.extend(self._displaced(loan, escrow, payout, at, script.hex()))
+                commands.extend(self._displaced(loan, escrow, payout, at, scripts))
         return commands
 
     def _payout(self, escrow: Escrow, payout: Payout, at: Seconds) -> list[Command]:
@@ -105,7 +121,12 @@ class BitcoinWatch:
         return []
 
     def _displaced(
-        self, loan: str, escrow: Escrow, payout: Payout, at: Seconds, script: str
+        self,
+        loan: str,
+        escrow: Escrow,
+        payout: Payout,
+        at: Seconds,
+        scripts: Sequence[bytes],
     ) -> list[Command]:
         """A payout that is nowhere: did another take its place, or is a coin of it gone for good?
 
@@ -120,7 +141,7 @@ class BitcoinWatch:
                 if each not in change and node.depth(each.partition(":")[0]) is None:
                     return [SawPayoutVoid(Role.WATCHER, at, payout.txid, "")]
                 continue
-            for command in self._spend(loan, escrow, spender, [each], at, script):
+            for command in self._spend(loan, escrow, spender, [each], at, scripts):
                 if isinstance(command, SawPayout):
                     return [command]
             if (node.depth(spender) or 0) >= final:
@@ -129,7 +150,13 @@ class BitcoinWatch:
         return [] if payout.paid else [SawPayoutVoid(Role.WATCHER, at, payout.txid, "")]
 
     def _spend(
-        self, loan: str, escrow: Escrow, txid: str, outpoints: list[str], at: Seconds, script: str
+        self,
+        loan: str,
+        escrow: Escrow,
+        txid: str,
+        outpoints: list[str],
+        at: Seconds,
+        scripts: Sequence[bytes],
     ) -> list[Command]:
         """A spend is a payout, a recovery, or a theft."""
         raw = self._node.transaction(txid)
@@ -138,30 +165,31 @@ class BitcoinWatch:
         value = {coin.outpoint: coin.sats for coin in escrow.vault.coins}
         inputs = tuple(f"{vin.prev_out.tx_id.hex()}:{vin.prev_out.vout}" for vin in tx.vin)
         if at >= terms_of(escrow.loan).recover_at:
-            vault = self._vault_of(loan)
+            vaults = self._vaults_of(loan)
+            vault = {coin.outpoint: vaults[coin.generation] for coin in escrow.vault.coins}
             taken = {
-                path_taken(vault, tx, number, sats=value[each])
+                path_taken(vault[each], tx, number, sats=value[each])
                 for number, each in enumerate(inputs)
                 if each in value
             }
-            if taken == {recovery_path(vault)} - {""}:
+            if taken == {recovery_path(vaults[0])} - {""}:
                 return [SawRecovery(Role.WATCHER, at, txid, tuple(outpoints))]
         # What it displaces pays nothing any more.
         alone = without(escrow, displaced(escrow, inputs))
         ours = tuple(each for each in inputs if each in value)
-        try:
-            payout: Payout = recognise(
-                [Output(out.script_pub_key.script.hex(), Sats(out.value)) for out in tx.vout],
-                txid=txid,
-                inputs=ours,
-                spent=Sats(sum(value[i] for i in ours)),
-                owed=owed_burns(alone),
-                vault_script=script,
-                others=len(ours) < len(inputs),
-            )
-        except Rejected:
-            return [SawCoinGone(Role.WATCHER, at, each, txid) for each in outpoints]
-        return [SawPayout(Role.WATCHER, at, payout)]
+        for script in reversed(scripts):
+            with suppress(Rejected):
+                payout: Payout = recognise(
+                    [Output(out.script_pub_key.script.hex(), Sats(out.value)) for out in tx.vout],
+                    txid=txid,
+                    inputs=ours,
+                    spent=Sats(sum(value[i] for i in ours)),
+                    owed=owed_burns(alone),
+                    vault_script=script.hex(),
+                    others=len(ours) < len(inputs),
+                )
+                return [SawPayout(Role.WATCHER, at, payout)]
+        return [SawCoinGone(Role.WATCHER, at, each, txid) for each in outpoints]
 
 
 def _is_old(escrow: Escrow, command: Command) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, NamedTuple, Protocol
 
+import coincurve
 from eth_account.messages import SignableMessage
 from eth_hash.auto import keccak
 
@@ -120,6 +121,11 @@ RETIREMENT: Final = Struct("Retirement", (*_DEPOSIT, ("deadline", "uint256")))
 """A minted coin is gone without a burn. ``holder`` answers for what is not pledged."""
 PRICE: Final = Struct("Price", (("round", "uint256"), ("price", "uint256"), ("at", "uint256")))
 """The price of 1 BTC (× 10⁸) at a unix time, as the next round."""
+REKEY: Final = Struct(
+    "Rekey", (("loan", "bytes32"), ("vault", "bytes32"), ("generation", "uint256"))
+)
+"""Borrower and lender agree that the vault of ``loan`` moves to the witness program ``vault``, its
+``generation``-th after that of the terms. No contract reads it; cosigners and attestors do."""
 
 _DOMAIN: Final = Struct(
     "EIP712Domain",
@@ -130,6 +136,7 @@ _DOMAIN: Final = Struct(
         ("verifyingContract", "address"),
     ),
 )
+_HALF_ORDER: Final = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 _DOMAIN_TYPE: Final = (
     b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 )
@@ -196,6 +203,26 @@ def sign_retirement(signer: Signer, *, retirement: Mapping[str, object], domain:
 def sign_price(signer: Signer, *, price: Mapping[str, object], domain: Domain) -> Sig:
     """An oracle's signature, for ``PriceRounds.post``."""
     return sign(signer, struct=PRICE, message=price, domain=domain)
+
+
+def sign_rekey(signer: Signer, *, rekey: Mapping[str, object], domain: Domain) -> Sig:
+    """A party's signature over a vault's next address, for cosigners and attestors."""
+    return sign(signer, struct=REKEY, message=rekey, domain=domain)
+
+
+def rekey_signer(rekey: Mapping[str, object], signature: Sig, *, domain: Domain) -> bytes:
+    """Address of who signed that, 20 bytes; empty for what is no signature, or malleable (EIP-2).
+    Raises ``BadInput("evm/word")``."""
+    parity, low = signature.v - 27, int.from_bytes(signature.s, "big") <= _HALF_ORDER
+    if parity not in (0, 1) or not low or len(signature.r) != 32 or len(signature.s) != 32:
+        return b""
+    raw = signature.r + signature.s + bytes([parity])
+    hashed = digest(REKEY, rekey, domain=domain)
+    try:
+        key = coincurve.PublicKey.from_signature_and_message(raw, hashed, hasher=None)
+    except Exception:  # whatever the library says of what it cannot read
+        return b""
+    return keccak(key.format(compressed=False)[1:])[12:]
 
 
 def _value(value: object, kind: str, name: str) -> int | bytes:

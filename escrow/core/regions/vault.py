@@ -79,6 +79,8 @@ class Coin:
     """Where it stands."""
     change: bool = False
     """Came back from a payout of ours, so the tokens for it exist already."""
+    generation: int = 0
+    """Which of the vault's addresses it pays: 0 is that of the terms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,16 @@ class Payout:
 
 
 @dataclass(frozen=True, slots=True)
+class Generation:
+    """A vault that took the place of the one before: one role has a new key."""
+
+    program: str
+    """Its witness program, 32 bytes in hex with 0x."""
+    role: str
+    """Whose key is new."""
+
+
+@dataclass(frozen=True, slots=True)
 class Vault:
     """The vault region of one loan."""
 
@@ -110,6 +122,8 @@ class Vault:
     """Every payout that stands, in order of broadcast: none that was replaced or is void."""
     stuck: tuple[str, ...] = ()
     """Those of them that blocks pass by."""
+    generations: tuple[Generation, ...] = ()
+    """Those after the vault of the terms, oldest first: coins belong into the last."""
 
 
 def find(vault: Vault, outpoint: str) -> Coin | None:
@@ -248,6 +262,23 @@ class CoinsRecovered:
     outpoints: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Rekeyed:
+    """Borrower and lender agreed on a new vault, in which a lost key is replaced."""
+
+    at: Seconds
+    generation: Generation
+
+
+@dataclass(frozen=True, slots=True)
+class CoinPlaced:
+    """The coin pays the address of another generation than was supposed."""
+
+    at: Seconds
+    outpoint: str
+    generation: int
+
+
 VaultEvent = (
     CoinSeen
     | CoinMined
@@ -262,6 +293,8 @@ VaultEvent = (
     | PayoutReplaced
     | PayoutVoid
     | CoinsRecovered
+    | Rekeyed
+    | CoinPlaced
 )
 
 
@@ -293,7 +326,8 @@ def _send(vault: Vault, payout: Payout) -> Vault:
     if back := change_of(payout):
         # The watcher may have seen the output before it understood the payout.
         known = find(vault, back)
-        change = Coin(back, payout.change, known.status if known else Seen(), change=True)
+        status = known.status if known else Seen()
+        change = Coin(back, payout.change, status, change=True, generation=len(vault.generations))
         coins = (*(coin for coin in coins if coin.outpoint != back), change)
     return replace(vault, coins=coins, payouts=(*vault.payouts, payout))
 
@@ -323,7 +357,8 @@ def evolve_vault(vault: Vault, event: VaultEvent) -> Vault:
         case CoinSeen():
             if find(vault, event.outpoint) is not None:
                 return _with(vault, (event.outpoint,), Seen())
-            return replace(vault, coins=(*vault.coins, Coin(event.outpoint, event.sats, Seen())))
+            new = Coin(event.outpoint, event.sats, Seen(), generation=len(vault.generations))
+            return replace(vault, coins=(*vault.coins, new))
         case CoinMined():
             return _with(vault, (event.outpoint,), Confirming(event.height))
         case CoinLocked():
@@ -348,5 +383,13 @@ def evolve_vault(vault: Vault, event: VaultEvent) -> Vault:
             return _with_final(vault, event.txid, final=False)
         case CoinsRecovered():
             return _with(vault, event.outpoints, Recovered(event.txid))
+        case Rekeyed(generation=generation):
+            return replace(vault, generations=(*vault.generations, generation))
+        case CoinPlaced(outpoint=outpoint, generation=number):
+            coins = tuple(
+                replace(coin, generation=number) if coin.outpoint == outpoint else coin
+                for coin in vault.coins
+            )
+            return replace(vault, coins=coins)
         case _:
             assert_never(event)
