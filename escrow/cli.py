@@ -47,22 +47,27 @@ def demo(
     ] = "release",
     seed: Seed = 1,
     policy: Annotated[
-        str | None, typer.Option(help="Of custody: a shipped policy, or a TOML file.")
+        str | None, typer.Option(help="Custody of the vaults: a shipped policy, or a TOML file.")
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Play a scene: numbered steps, why each was decided, and what both chains then hold."""
-    if policy is not None and scene != "custody":
-        raise BadInput("scenario/unknown-key", keys="--policy", scene=scene[:40])
+    from escrow.config import POLICY
+
     if scene == "custody":
-        _walk_custody(policy, seed=_seed(seed), as_json=as_json)
+        _walk_custody(policy or POLICY, seed=_seed(seed), as_json=as_json)
         return
     if scene == "token":
+        if policy is not None:
+            raise BadInput("scenario/unknown-key", keys="--policy", scene=scene)
         _walk_tokens(as_json=as_json)
         return
+    from escrow.custody.read import load_policy, shipped, write_policy
     from escrow.sim.scenes import play
 
-    with play(scene, seed=_seed(seed)) as world:
+    policy = policy or POLICY
+    text = policy if policy in shipped() else write_policy(load_policy(policy))
+    with play(scene, seed=_seed(seed), policy=text) as world:
         _show(world, scene, as_json=as_json)
 
 
@@ -155,12 +160,12 @@ def doctor(as_json: Json = False) -> None:
         print(f"{name:<24} {value}")
 
 
-def _walk_custody(name: str | None, *, seed: int, as_json: bool) -> None:
+def _walk_custody(name: str, *, seed: int, as_json: bool) -> None:
     from escrow.custody.read import load_policy
-    from escrow.sim.custody import POLICY, walk
+    from escrow.sim.custody import walk
     from escrow.view.custody import walk_as_dict, walk_text
 
-    found = walk(load_policy(name or POLICY), seed=seed)
+    found = walk(load_policy(name), seed=seed)
     if as_json:
         print(json.dumps(walk_as_dict(found), ensure_ascii=False, indent=2))
     else:

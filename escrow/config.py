@@ -21,6 +21,8 @@ a loan set in 2030 runs, with over a decade of room.
 """
 BLOCK_INTERVAL: Final = Seconds(600)
 """Target spacing of Bitcoin blocks."""
+POLICY: Final = "two-of-three-recovery"
+"""Custody policy where nobody names another."""
 CHAIN_ID: Final = 31_337
 """Chain id of local development chains (Hardhat's and anvil's default)."""
 
@@ -51,7 +53,7 @@ class WorldConfig:
     """Cash that the borrower starts with, to pay interest from."""
     check_laws: bool = True
     """Check every law after every event?"""
-    policy: str = "two-of-three-recovery"
+    policy: str = POLICY
     """Custody policy of every vault: the name of a shipped one, or TOML text, which is kept."""
 
     @property

@@ -23,9 +23,6 @@ from escrow.sim.vault_check import Tried, claim_of, in_time, try_claim
 from escrow.sim.vault_lab import COIN_SATS, Lab, Opened
 from escrow.words import coins
 
-POLICY: Final = "two-of-three-recovery"
-"""Whose walk it is if nothing else is asked for."""
-
 _TITLES: Final = {
     LossKind.KEY_LOST: "The key {who} is lost",
     LossKind.KEY_STOLEN: "The key {who} is stolen",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from escrow.config import WorldConfig
+from escrow.config import POLICY, WorldConfig
 from escrow.core.errors import BadInput
 from escrow.world import World
 
@@ -71,10 +71,13 @@ def scene_named(name: str) -> Callable[[World], None]:
     return SCENES[name]
 
 
-def play(name: str, *, seed: int) -> World:
-    """A world in which the scene was played. The caller closes it."""
+def play(name: str, *, seed: int, policy: str = POLICY) -> World:
+    """A world in which the scene was played, its vaults under ``policy``. The caller closes it.
+
+    Raises ``BadInput``: ``scene/unknown``, ``policy/…``; whatever the policy does not let happen.
+    """
     scene = scene_named(name)
-    world = World(config=WorldConfig(seed=seed))
+    world = World(config=WorldConfig(seed=seed, policy=policy))
     try:
         scene(world)
     except BaseException:

@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from escrow.config import POLICY
 from escrow.custody.read import load_policy
-from escrow.sim.custody import POLICY, walk
+from escrow.sim.custody import walk
 from escrow.sim.scenes import SCENES, play
 from escrow.view.custody import walk_text
 from escrow.view.diagram import mermaid

@@ -202,11 +202,17 @@ class TestDemo:
         silent = next(step for step in steps if step["title"] == "Bank is silent")
         assert silent["tried"][0]["reason"].startswith("block-script-verify-flag-failed")
 
+    def test_a_loan_lives_under_another_policy(self, capsys: pytest.CaptureFixture[str]):
+        status, out, _ = escrow(capsys, "demo", "release", "--policy", "musig", "--json")
+        assert status == 0
+        assert json.loads(out)["final"]["loan"] == "RELEASED"
+
     @pytest.mark.parametrize(
         ("argv", "code"),
         [
             (("custody", "--policy", "nobodys"), "policy/unknown"),
-            (("release", "--policy", "musig"), "scenario/unknown-key"),
+            (("token", "--policy", "musig"), "scenario/unknown-key"),
+            (("release", "--policy", "presigned"), "policy/value"),
             (("custody", "--seed", "-1"), "input/seed"),
         ],
     )
