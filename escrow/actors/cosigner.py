@@ -145,7 +145,7 @@ class Cosigner:
         swept = self._is_sweep(psbt, spend, ours, scripts[-1])
         if script != scripts[-1] and not swept:
             raise Refused("cosigner/input", outpoint=str(spend.inputs[0].outpoint), reason="old")
-        if not 0 <= spend.fee <= terms.max_fee and not swept:
+        if not 0 <= spend.fee <= terms.max_fee:
             raise Refused("cosigner/fee", fee=spend.fee, bound=terms.max_fee)
         if spend.locktime:
             raise Refused("cosigner/loan-state", locktime=spend.locktime)

@@ -15,7 +15,7 @@ from escrow.adapters.bitcoin import psbt as bip174
 from escrow.adapters.bitcoin.psbt import Psbt
 from escrow.adapters.bitcoin.vault import Vault, dust
 from escrow.adapters.bitcoin.wallet import Wallet
-from escrow.core.errors import EscrowError, Refused
+from escrow.core.errors import EscrowError, Refused, Rejected
 from escrow.core.terms import Terms
 from escrow.core.units import Sats
 from escrow.custody.policy import Path
@@ -51,14 +51,15 @@ class Sweeper:
         whose signers agree, of all roles but those ``without`` a key; the txid.
 
         Raises Refused: "bitcoin/funds" if the funder cannot pay the miner, "cosigner/…" why
-        nobody would sign, "bitcoin/…".
+        nobody would sign, "bitcoin/…"; Rejected("payout/fee") beyond the bound of the terms: what
+        the funder pays is bounded as what a burner pays is.
         """
         refused: EscrowError = Refused("cosigner/absent", asked="sweep", open=0)
         for path in paths_of(old):
             if not all(self._payer.is_open(path, coin.outpoint) for coin in coins):
                 continue
-            draft = self._draft(coins, old=old, new=new, path=path, funder=funder)
             try:
+                draft = self._draft(coins, terms=terms, old=old, new=new, path=path, funder=funder)
                 signed = self._payer.collect(
                     draft, path=path, terms=terms, script=old.script_pubkey, without=without
                 )
@@ -69,7 +70,14 @@ class Sweeper:
         raise refused
 
     def _draft(
-        self, coins: Sequence[Coin], *, old: Vault, new: Vault, path: Path, funder: Party
+        self,
+        coins: Sequence[Coin],
+        *,
+        terms: Terms,
+        old: Vault,
+        new: Vault,
+        path: Path,
+        funder: Party,
     ) -> Psbt:
         """The sweep, signed by who pays for it and described for the quorum."""
         total = Sats(sum(coin.sats for coin in coins))
@@ -87,6 +95,9 @@ class Sweeper:
         outputs = [(new.script_pubkey, total)]
         if left >= dust(funder.script):
             outputs.append((funder.script, Sats(left)))
+        fee = sum(coin.sats for coin in brought) - sum(sats for _, sats in outputs[1:])
+        if fee > terms.max_fee:
+            raise Rejected("payout/fee", fee=fee, bound=terms.max_fee)
         spent = [*coins, *brought]
         raws = [self._bitcoin.transaction(coin.outpoint.txid) for coin in spent]
         prev_txs = [raw for raw in raws if raw is not None]

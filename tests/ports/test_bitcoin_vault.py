@@ -43,12 +43,9 @@ from escrow.adapters.bitcoin.keys import Keys, VaultKey
 from escrow.adapters.bitcoin.node import Node
 from escrow.adapters.bitcoin.vault import (
     MAX_RECOVER_AFTER,
-    WITNESS_SCRIPT_SIZE,
     Vault,
     address_of,
     parse_address,
-    payout_vsize,
-    recovery_vsize,
 )
 from escrow.core.errors import BadInput, Refused
 from escrow.core.units import DAY, Sats, Seconds
@@ -182,8 +179,7 @@ class TestQuorum:
         )
         unsigned = psbt.update(bare, owner=vault, prev_txs=prev_txs(rich, coins))
         size = Tx.parse(close(unsigned, LENDER, CUSTODIAN)).vsize
-        # our own signatures are a byte shorter than the bound, two an input, a quarter each
-        assert 0 <= payout_vsize(inputs, outputs=outputs) - size <= inputs
+        assert 0 <= vault.vsize("close", inputs, outputs) - size <= 1
 
 
 class TestRecovery:
@@ -198,7 +194,7 @@ class TestRecovery:
                 by_the_miner(node, raw)
             grow(node)
         mined(node, raw)
-        assert Tx.parse(raw).vsize <= recovery_vsize(1, outputs=[P2WPKH])
+        assert Tx.parse(raw).vsize <= vault.vsize("recovery", 1, [P2WPKH])
 
     def test_a_lower_lock_time_does_not_satisfy_the_script(self, node: Node):
         vault = make_vault(recover_after=node.tip_time + 400 * DAY)
@@ -237,7 +233,7 @@ class TestVault:
         assert parsed.script_pub_key().script == vault.script_pubkey
         assert parsed.address() == vault.address == address_of(vault.script_pubkey)
         assert vault.script_pubkey == b"\x00\x20" + vault.witness_program
-        assert len(vault.witness_script) == WITNESS_SCRIPT_SIZE
+        assert len(vault.witness_script) == 139
         assert sorted(vault.roles.values()) == ["borrower", "custodian", "lender", "recovery"]
         assert vault.roles[LENDER.vault_key(3).pubkey] == "lender"
 
@@ -259,7 +255,7 @@ class TestVault:
 
     @pytest.mark.parametrize("when", [500_000_000, MAX_RECOVER_AFTER])
     def test_earliest_and_latest_recovery_time(self, when: int):
-        assert len(make_vault(recover_after=when).witness_script) == WITNESS_SCRIPT_SIZE
+        assert len(make_vault(recover_after=when).witness_script) == 139
 
     def test_no_key_twice_however_it_is_written(self):
         key = BORROWER.vault_key()

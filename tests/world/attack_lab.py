@@ -12,7 +12,7 @@ from pathlib import Path
 from world_lab import coins, fees, in_vault
 
 from escrow.adapters.bitcoin import psbt as bip174
-from escrow.adapters.bitcoin.vault import Vault, payout_vsize
+from escrow.adapters.bitcoin.vault import Vault
 from escrow.adapters.evm import typed
 from escrow.adapters.evm.client import terms_mapping
 from escrow.adapters.evm.typed import encode_terms
@@ -23,7 +23,7 @@ from escrow.world import World
 
 COSIGNERS = ("lender", "borrower", "custodian")
 PLEDGED = 150_000_000
-FEE = 2 * payout_vsize(1, outputs=[b"\0" * 22])
+FEE = 2 * 155  # of one coin to one P2WPKH output
 NOTHING = "nothing"
 
 
@@ -176,6 +176,13 @@ ATTACKS = (
         "cosigner/loan-state",
         "nothing: the pledge stays in the vault, for the lender too",
     ),
+    Attack(
+        "a_false_price_by_a_quorum",
+        "two oracles of three, which are the quorum, and the lender",
+        "sign a price at which the loan is in breach, and seize",
+        "",
+        "what debt and bonus are worth at that price, up to all: nothing stops these three keys",
+    ),
     # --- time ---
     Attack(
         "a_locked_path_before_its_time",
@@ -275,9 +282,9 @@ before and after. What is refused with a code `cosigner/…`, each cosigner refu
 | test | who | does | refused with | the owner of the coins loses |
 | --- | --- | --- | --- | --- |"""
 TAIL = """
-No cosigner stops a quorum of oracles that signs a false price: the price is what they say, and the
-lender can seize on it. A quorum of attestors that mints for coins which are not there gets no coins
-of the vault (`cosigner/change`).
+A price is what the quorum of oracles says: no cosigner knows a better one. A quorum of attestors
+that mints for coins which are not there gets no coins of the vault (`cosigner/change`).
+What a stolen key's owner holds elsewhere, coins in its own wallet and cash, is the thief's.
 """
 
 
@@ -421,6 +428,7 @@ def on_evm(world: World, deal: Deal, thief: Thief, name: str) -> None:
         ("liquidate", (2**256 - 1,)),
         ("recovered", ()),
         ("top_up", (1,)),
+        ("draw", (1,)),
     ):
         thief.fails(parts.book.send, account, function, terms, *args)
     for function, args in (

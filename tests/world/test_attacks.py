@@ -400,13 +400,18 @@ def test_a_platform_with_a_longer_heartbeat(new, age, ok):
 
 def test_an_overdue_loan_is_not_seized_on_a_stale_price_either(new):
     """After maturity and grace no breach at the price is asked for, but a fresh one is: it says
-    how much is taken."""
+    how much is taken. What counts is when the oracles saw it, not when it was posted."""
     world = new(config=WorldConfig(seed=1, heartbeat=Seconds(2 * DAY)))
     deal = world.open(term=14 * DAY, grace=DAY)
     world.advance(seconds=deal.terms.maturity + deal.terms.grace - world.now + 1)
-    world.price("80000.00")
     world.silence("oracle-1", "oracle-2")
-    world.advance(seconds=DAY + 1)
+    seen = {
+        "round": world.engine.system.price.round + 1,
+        "price": PriceE8(80_000 * 10**8),
+        "at": Seconds(world.now + 1),
+    }
+    world.advance(seconds=DAY + 2)
+    world.post_price(seen["price"], at=seen["at"], signatures=oracles_sign(world, seen))
     psbt = seized(world, deal)
     for deployed in world._wires.cosigners:
         deployed.review(psbt, terms=deal.terms, script=deal.vault.script_pubkey)
@@ -438,15 +443,19 @@ def test_a_seizure_on_a_stale_price(world, thief, late):
             each.review(psbt, terms=deal.terms, script=deal.vault.script_pubkey)
 
 
+def oracles_sign(world, price):
+    """Two of three: the quorum."""
+    domain = world.evm.contracts.prices.domain
+    oracles = [world.party(name).account for name in ("oracle-1", "oracle-2")]
+    return [typed.sign_price(each, price=price, domain=domain) for each in oracles]
+
+
 def test_a_round_that_was_kept(world, thief):
     deal, prices = world.loans[0], world.evm.contracts.prices
     number, at = world.engine.system.price.round + 1, Seconds(world.now + 1)
     world.advance(seconds=1)
     low = {"round": number, "price": PriceE8(20_000 * 10**8), "at": at}
-    sigs = [
-        typed.sign_price(world.party(name).account, price=low, domain=prices.domain)
-        for name in ("oracle-1", "oracle-2")
-    ]
+    sigs = oracles_sign(world, low)
     lender = world.party("lender").account
     # The market recovers; the round was signed and never posted.
     world.advance(hours=1)
@@ -457,19 +466,13 @@ def test_a_round_that_was_kept(world, thief):
     assert thief.fails(prices.send, lender, "post", *other, sigs) == "price/stranger"
     # Not even an oracle that signs the old moment again makes it newer, or fresh.
     old = low | {"round": number + 1}
-    sigs = [
-        typed.sign_price(world.party(name).account, price=old, domain=prices.domain)
-        for name in ("oracle-1", "oracle-2")
-    ]
+    sigs = oracles_sign(world, old)
     assert thief.fails(prices.send, lender, "post", *old.values(), sigs) == "price/not-newer"
     world.silence("oracle-1", "oracle-2")
     fresh = old | {"at": Seconds(world.now)}
     world.advance(days=2)
     fresh["at"] = Seconds(fresh["at"] + 1)
-    sigs = [
-        typed.sign_price(world.party(name).account, price=fresh, domain=prices.domain)
-        for name in ("oracle-1", "oracle-2")
-    ]
+    sigs = oracles_sign(world, fresh)
     assert thief.fails(prices.send, lender, "post", *fresh.values(), sigs) == "price/too-old"
     thief.fails(
         world.evm.contracts.book.send,
@@ -478,6 +481,27 @@ def test_a_round_that_was_kept(world, thief):
         encode_terms(terms_mapping(deal.terms)),
     )
     thief.ends()
+
+
+def test_a_false_price_by_a_quorum(world, thief):
+    deal, parts = world.loans[0], world.evm.contracts
+    low = {
+        "round": world.engine.system.price.round + 1,
+        "price": PriceE8(20_000 * 10**8),
+        "at": Seconds(world.now + 1),
+    }
+    world.advance(seconds=1)
+    lender, loan = world.party("lender"), bytes.fromhex(deal.id[2:])
+    sigs = oracles_sign(world, low)
+    parts.prices.send(lender.account, "post", *low.values(), sigs)
+    parts.book.send(lender.account, "take_over", encode_terms(terms_mapping(deal.terms)))
+    taken = world.tokens_of("lender")
+    assert taken == PLEDGED
+    parts.pledge.send(lender.account, "burn", loan, taken, home(world, "stranger"))
+    world.settle()
+    world.mine(6)
+    [payout] = deal.state.vault.payouts
+    thief.ends(lost=taken - payout.fee, to="stranger", fee=payout.fee)
 
 
 # --- time ---

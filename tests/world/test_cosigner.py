@@ -10,14 +10,13 @@ from world_lab import coins, fingerprint, sound
 
 from escrow.adapters.bitcoin import psbt as bip174
 from escrow.adapters.bitcoin.policy import read_transaction
-from escrow.adapters.bitcoin.vault import payout_vsize, recovery_vsize
 from escrow.adapters.evm import typed
 from escrow.core.errors import CODES, BadInput, Refused
 from escrow.core.units import COIN
 from escrow.ports import OutPoint
 
 COSIGNERS = ("lender", "borrower", "custodian")
-FEE = 2 * payout_vsize(1, outputs=[b"\0" * 22])
+FEE = 2 * 155  # of one coin to one P2WPKH output
 
 
 def by_name(world):
@@ -451,7 +450,7 @@ def test_the_recovery_key_moves_nothing_before_its_time(world):
     with pytest.raises(Refused, match="bitcoin/non-final"):
         world.recover(deal)
     assert fingerprint(world) == before
-    fee = 2 * recovery_vsize(1, outputs=[home(world)])
+    fee = 2 * deal.vault.vsize("recovery", 1, [home(world)])
     early = draft(
         world,
         deal,

@@ -9,7 +9,7 @@ from escrow.actors.reserves import reserves
 from escrow.adapters.bitcoin import psbt as bip174
 from escrow.config import WorldConfig
 from escrow.core.errors import BadInput, Refused, Rejected
-from escrow.core.regions.vault import Locked, PayoutSent, PayoutVoid, Spent
+from escrow.core.regions.vault import Locked, PayoutSent, PayoutVoid, Seen, Spent
 from escrow.core.units import DAY, Sats
 from escrow.ports import OutPoint
 from escrow.world import World
@@ -203,6 +203,20 @@ def test_the_vault_gets_exactly_what_it_gave(world, short):
     assert codes(world, deal, psbt) == {"cosigner/input"}
 
 
+def test_a_sweep_costs_no_more_than_the_terms_bound(new):
+    world = new()
+    deal = world.open(max_fee=6_000)
+    world.top_up(deal, btc="0.5")
+    before = wealth(world)
+    world.fee_market(30)
+    with pytest.raises(Rejected, match="payout/fee: .*bound=6000"):
+        world.consolidate(deal)
+    assert wealth(world) == before
+    world.fee_market(10)
+    world.consolidate(deal)
+    assert statuses(deal) == [Spent, Spent, Seen]
+
+
 def test_another_vaults_coin_is_no_fee(world):
     """Its keys are the cosigners' too, so that they would sign for it unasked."""
     deal = world.loans[0]
@@ -234,7 +248,9 @@ def test_a_deposit_that_was_not_minted_for_is_not_swept(world):
     inputs = [OutPoint.parse(coin.outpoint), added.outpoint]
     raws = [world.bitcoin.transaction(each.txid) for each in inputs]
     keys = world.party("borrower").keys
-    psbt = bip174.create(inputs, outputs=[(deal.vault.script_pubkey, coin.sats)])
+    change = (world.party("borrower").script, Sats(added.sats - 1_000))
+    outputs = [(deal.vault.script_pubkey, coin.sats), change]
+    psbt = bip174.create(inputs, outputs=outputs)
     psbt = bip174.sign(bip174.update(psbt, owner=keys.wallet_key(), prev_txs=raws), keys=keys)
     psbt = bip174.update(psbt, owner=deal.vault, prev_txs=raws)
     assert codes(world, deal, psbt) == {"cosigner/input"}

@@ -19,14 +19,12 @@ from btclib_wallet.descriptors import TrDescriptor, WshDescriptor, add_checksum,
 
 from escrow.adapters.bitcoin.compile import Written, script_paths, write
 from escrow.adapters.bitcoin.exits import (
-    SIGNATURE,
     Exit,
     exits_of,
     locks_of,
     locktime_of,
     sequence_of,
     vsize_of,
-    witness_size,
 )
 from escrow.adapters.bitcoin.keys import VaultKey
 from escrow.adapters.bitcoin.policy import LOCKTIME_THRESHOLD
@@ -35,13 +33,10 @@ from escrow.core.units import Sats, Seconds
 from escrow.custody.policy import After, Moment, Path, Policy, ScriptKind
 from escrow.custody.read import load_policy
 
-WITNESS_SCRIPT_SIZE: Final = 139
-"""Bytes of the witness script of ``two-of-three-recovery``."""
 MAX_RECOVER_AFTER: Final = 2**31 - 1
 """Latest time a lock may name: script numbers are signed, so ``after()`` ends here (BIP-379)."""
 
 _NETWORK: Final = "regtest"
-_PUBKEY: Final = 33
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,24 +166,6 @@ def compile_vault(
     if not vaults:
         raise BadInput("policy/script", reason=f"not {reason or 'a descriptor'}")
     return min(vaults, key=lambda vault: [vault.exits[path.name].weight for path in paths])
-
-
-def payout_vsize(inputs: int, *, outputs: Sequence[bytes]) -> int:
-    """Most virtual bytes a quorum's spend of ``two-of-three-recovery`` takes, whoever signs.
-
-    ``outputs`` are scripts. Signatures are counted at 72 bytes even so: an outside wallet may
-    sign, and not all of them grind for low R.
-    """
-    # an empty item for CHECKMULTISIG's extra pop, two signatures, the script
-    stack = [0, SIGNATURE, SIGNATURE, WITNESS_SCRIPT_SIZE]
-    return vsize_of(inputs, outputs=outputs, witness=witness_size(stack))
-
-
-def recovery_vsize(inputs: int, *, outputs: Sequence[bytes]) -> int:
-    """Most virtual bytes a recovery from ``two-of-three-recovery`` takes."""
-    # signature, key, and three empty items for the two-of-three that is not met
-    stack = [SIGNATURE, _PUBKEY, 0, 0, 0, WITNESS_SCRIPT_SIZE]
-    return vsize_of(inputs, outputs=outputs, witness=witness_size(stack))
 
 
 def parse_address(text: str) -> bytes:
