@@ -13,7 +13,7 @@ from escrow.actors.generations import Agreement, Generations
 from escrow.actors.operator import Operator
 from escrow.actors.oracle import Oracle
 from escrow.actors.party import Party
-from escrow.actors.vaults import Vaults, cosigner_names, new_parties
+from escrow.actors.vaults import Plan, Vaults, cosigner_names, new_parties
 from escrow.adapters.bitcoin.keys import derive_seed
 from escrow.adapters.bitcoin.node import Node
 from escrow.adapters.bitcoin.types import COINBASE_MATURITY
@@ -295,6 +295,17 @@ def _connect(
 ) -> Wires:
     evm = EvmClient(contracts, chain=chain)
     policy, streams = world_policy(config), Streams(master_seed(config))
+    vaults = Vaults(policy, parties=parties, offset=block_time_offset(config))
+
+    def generations() -> Generations:
+        """Each actor's own."""
+        return Generations(
+            kind=policy.script,
+            evm=evm,
+            domain=contracts.book.domain,
+            successors=lambda terms, roles: vaults.successors(Plan.of(terms), replaced=roles),
+        )
+
     oracles = tuple(
         Oracle(party, domain=contracts.prices.domain)
         for party in parties.values()
@@ -307,7 +318,7 @@ def _connect(
             evm=evm,
             domain=contracts.pledge.domain,
             now=lambda: clock.now,
-            generations=Generations(kind=policy.script, evm=evm, domain=contracts.book.domain),
+            generations=generations(),
         )
         for party in parties.values()
         if party.role is Role.ATTESTOR
@@ -317,7 +328,7 @@ def _connect(
             parties[name],
             bitcoin=node,
             evm=evm,
-            generations=Generations(kind=policy.script, evm=evm, domain=contracts.book.domain),
+            generations=generations(),
             session=partial(streams.fresh, f"musig/{name}"),
             heartbeat=config.heartbeat,
         )
@@ -382,7 +393,7 @@ def _connect(
         log=log,
         cosigners=cosigners,
         attestors=attestors,
-        vaults=Vaults(policy, parties=parties, offset=block_time_offset(config)),
+        vaults=vaults,
         answers=answers,
         wallet=wallet_of,
     )

@@ -1,9 +1,11 @@
 """Which addresses a vault has had: the terms name the first, and for each later one borrower and
-lender both signed. Every cosigner and every attestor checks that for itself."""
+lender both signed. Every cosigner and every attestor checks that for itself, and that the new
+address is the same policy with one key replaced: two stolen EVM keys name no other address.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -58,39 +60,59 @@ def rekey_message(loan: str, program: str, generation: int) -> dict[str, object]
     return {"loan": loan, "vault": program, "generation": generation}
 
 
+Successors = Callable[[Terms, Sequence[str]], Mapping[str, str]]
+"""Terms, and the roles whose keys were replaced so far → each address that the policy gives the
+vault with one more key replaced (as ``Agreement.program``), and whose key that is."""
+
+
 class Generations:
     """One actor's own knowledge of the vaults' addresses."""
 
-    def __init__(self, *, kind: ScriptKind, evm: EvmView, domain: Domain) -> None:
-        """``kind`` is what this platform's vaults are locked in; ``domain`` the escrow book's."""
+    def __init__(
+        self, *, kind: ScriptKind, evm: EvmView, domain: Domain, successors: Successors
+    ) -> None:
+        """``kind`` is what this platform's vaults are locked in; ``domain`` the escrow book's;
+        ``successors`` compiles the policy with the parties' public keys."""
         self._kind = kind
         self._evm = evm
         self._domain = domain
-        self._programs: dict[str, tuple[str, ...]] = {}
+        self._successors = successors
+        self._known: dict[str, tuple[tuple[str, str], ...]] = {}
+        """Loan → program and replaced role of each later generation."""
 
     def scripts(self, terms: Terms) -> tuple[bytes, ...]:
         """Output scripts of a loan's vault, oldest first: the last is where coins belong."""
-        later = self._programs.get(self._evm.loan_id(terms), ())
+        later = (program for program, _ in self._known.get(self._evm.loan_id(terms), ()))
         return tuple(vault_script(each, kind=self._kind) for each in (terms.vault, *later))
 
     def check(self, agreement: Agreement, *, terms: Terms) -> None:
         """Raises Refused: "rekey/generation" for another loan or out of turn, "rekey/signature"
-        unless borrower and lender of these terms signed exactly this."""
-        known = self._programs.get(agreement.loan, ())
-        if self._evm.loan_id(terms) != agreement.loan or agreement.generation != len(known) + 1:
-            raise Refused("rekey/generation", generation=agreement.generation)
-        if agreement.program in (terms.vault, *known):
-            raise Refused("rekey/generation", generation=agreement.generation, reason="used before")
+        unless borrower and lender of these terms signed exactly this, "rekey/vault" unless it is
+        this policy's vault with one key replaced."""
+        self._role_of(agreement, terms=terms)
+
+    def agree(self, agreement: Agreement, *, terms: Terms) -> None:
+        """Take up what was agreed. Raises as ``check``."""
+        role = self._role_of(agreement, terms=terms)
+        known = self._known.get(agreement.loan, ())
+        self._known[agreement.loan] = (*known, (agreement.program, role))
+
+    def _role_of(self, agreement: Agreement, *, terms: Terms) -> str:
+        """Whose key the agreement replaces, if it is good."""
+        known = self._known.get(agreement.loan, ())
+        generation = agreement.generation
+        if self._evm.loan_id(terms) != agreement.loan or generation != len(known) + 1:
+            raise Refused("rekey/generation", generation=generation)
+        if agreement.program in (terms.vault, *(program for program, _ in known)):
+            raise Refused("rekey/generation", generation=generation, reason="used before")
         for party, signature in (
             (terms.borrower, agreement.borrower),
             (terms.lender, agreement.lender),
         ):
             signer = rekey_signer(agreement.message, signature, domain=self._domain)
             if signer != bytes.fromhex(party[2:]):
-                raise Refused("rekey/signature", party=party, generation=agreement.generation)
-
-    def agree(self, agreement: Agreement, *, terms: Terms) -> None:
-        """Take up what was agreed. Raises as ``check``."""
-        self.check(agreement, terms=terms)
-        known = self._programs.get(agreement.loan, ())
-        self._programs[agreement.loan] = (*known, agreement.program)
+                raise Refused("rekey/signature", party=party, generation=generation)
+        role = self._successors(terms, [role for _, role in known]).get(agreement.program)
+        if role is None:
+            raise Refused("rekey/vault", generation=generation, program=agreement.program)
+        return role

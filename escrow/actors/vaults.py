@@ -7,7 +7,8 @@ elsewhere is somebody else's to ask.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -97,6 +98,15 @@ class Vaults:
                 },
             )
         return self._made[place]
+
+    def successors(self, plan: Plan, *, replaced: Sequence[str]) -> Mapping[str, str]:
+        """Every address that the vault may have next, as witness program in hex with 0x → the role
+        whose key is new in it. ``replaced`` are the roles whose keys were replaced so far."""
+        found: dict[str, str] = {}
+        for role in self.policy.roles:
+            vault = self.vault(plan, generations=Counter([*replaced, role.name]))
+            found["0x" + vault.witness_program.hex()] = role.name
+        return found
 
     def holder(self, role: str) -> Party:
         """The party that signs for a role. Raises ``KeyError``."""

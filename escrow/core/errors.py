@@ -102,6 +102,7 @@ CODES: Final[dict[str, str]] = {
     "rekey/generation": "not the next generation of this vault, or an address that it had before",
     "rekey/payout": "a payout is on its way: it must be final before a key is replaced",
     "rekey/quorum": "without the lost keys too few are left to move the coins",
+    "rekey/vault": "the new address is not that of the same policy with one key replaced",
     "rekey/signature": "a signature that is not of borrower or lender, or over something else",
     "retire/not-lost": "the coin is not lost, or no tokens of this loan stand on it",
     "retire/replayed": "this outpoint was retired before",

@@ -252,11 +252,15 @@ def all_refuse(world, deal, what, code):
 
 def test_each_of_them_checks_the_signatures(world):
     deal = world.loans[0]
-    good = agreement(world, deal)
+    with world.fork() as twin:
+        twin.rekey(lost="lender")
+        program = "0x" + twin.loans[0].vault.witness_program.hex()
+    good = agreement(world, deal, program=program)
     low = good.lender
     order = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
     high = Sig(55 - low.v, low.r, (order - int.from_bytes(low.s, "big")).to_bytes(32, "big"))
     for bad, code in (
+        (agreement(world, deal), "rekey/vault"),  # both signed, for an address of somebody's own
         (agreement(world, deal, lender="custodian"), "rekey/signature"),
         (replace(good, lender=good.borrower), "rekey/signature"),
         (replace(good, program="0x" + "78" * 32), "rekey/signature"),

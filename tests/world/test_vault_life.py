@@ -209,7 +209,7 @@ def test_a_sweep_costs_no_more_than_the_terms_bound(new):
     world.top_up(deal, btc="0.5")
     before = wealth(world)
     world.fee_market(30)
-    with pytest.raises(Rejected, match="payout/fee: .*bound=6000"):
+    with pytest.raises(Rejected, match=r"payout/fee: .*bound=6000"):
         world.consolidate(deal)
     assert wealth(world) == before
     world.fee_market(10)
