@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
+from escrow.actors.observer import Custody
 from escrow.actors.party import Party
 from escrow.actors.vaults import Plan
 from escrow.adapters.bitcoin import psbt as bip174
@@ -32,7 +33,7 @@ from escrow.adapters.store.world_file import WorldData, read_world, write_world
 from escrow.config import LoanDefaults, WorldConfig, block_time_offset
 from escrow.core.errors import BadInput, Refused, Rejected
 from escrow.core.laws import Step
-from escrow.core.phases import takes_collateral
+from escrow.core.phases import takes_collateral, terms_of
 from escrow.core.regions.loan import Accepted, Opened
 from escrow.core.regions.token import free
 from escrow.core.roles import Role
@@ -190,6 +191,12 @@ class World:
     def vault_of(self, loan: str) -> Vault:
         """The vault of a loan, from its terms. Raises ``loan/unknown``."""
         return self._vaults_of(loan)[-1]
+
+    def custody_of(self, loan: str) -> Custody:
+        """Every generation of a loan's vault, and what was signed for the later ones. Raises
+        ``loan/unknown``."""
+        terms, vaults = terms_of(self.engine.deal(loan).loan), self._vaults_of(loan)
+        return Custody(terms, vaults, tuple(a for a in self._wires.rekeys if a.loan == loan))
 
     # --- agreement ---
 

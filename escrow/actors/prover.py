@@ -1,95 +1,48 @@
 """Making a statement of reserves: anyone writes down what both chains show, and those who can move
 the coins sign it, each after a look of its own.
 
-Only what is in blocks counts here. A payout that waits has paid nothing yet and its coins are still
-there, so the statement is about one block of each chain and can be checked against it.
+A re-keyed loan may have coins at several addresses: each has its own quorum, and the key that was
+lost is asked for none. Whoever signs takes a path that opens at once, since BIP-322's simple proof
+has no locks; keys that sign as one do so in MuSig2's two rounds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
-from escrow.actors.reserves import reserves
+from escrow.actors.observer import View, observe
 from escrow.actors.signers import Signer
-from escrow.actors.statement import BitcoinState, EvmState, StatedCoin, StatedVault, Statement
+from escrow.actors.statement import Statement
 from escrow.adapters.bitcoin import bip322
 from escrow.adapters.bitcoin import psbt as bip174
-from escrow.adapters.bitcoin.inclusion import HEADER_SIZE, branch_of, stripped
+from escrow.adapters.bitcoin.musig import MusigSigner, aggregate
 from escrow.adapters.bitcoin.psbt import Psbt
 from escrow.adapters.bitcoin.vault import Vault
-from escrow.adapters.evm.client import EvmClient
-from escrow.adapters.evm.proof import MASK_64, SUPPLY_SLOT, loan_slot
-from escrow.core.errors import BadInput, EscrowError, Refused
-from escrow.core.terms import Terms
-from escrow.core.units import Sats, Seconds
-from escrow.ports import BitcoinView, Coin
-
-
-class Blocks(BitcoinView, Protocol):
-    """A view of Bitcoin that can show its blocks."""
-
-    def block(self, height: int) -> bytes: ...
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """What one party sees: both chains, and the vaults that it knows of."""
-
-    bitcoin: Blocks
-    evm: EvmClient
-    vaults: Mapping[str, tuple[Terms, Vault]]
-    """Loan → its terms and its vault."""
-    now: Callable[[], Seconds]
-    """The party's own clock."""
-
-
-def observe(view: View, *, at: Seconds) -> Statement:
-    """What both chains show in their last blocks, unsigned.
-
-    Where no vault holds anything, one is named all the same: its quorum signs that nothing is
-    claimed. Raises BadInput("reserves/format") if there is none at all.
-    """
-    chain, bitcoin = view.evm.chain, view.bitcoin
-    head, token = chain.head, view.evm.contracts.pledge.address
-    word = chain.storage(token, SUPPLY_SLOT, block=head.number)
-    found = [
-        _vault(view, loan, terms, vault, block=head.number, burns=word >> 64)
-        for loan, (terms, vault) in sorted(view.vaults.items())
-    ]
-    vaults = [each for each in found if each.coins or each.outstanding or each.burns] or found[:1]
-    if not vaults:
-        raise BadInput("reserves/format", reason="no vault")
-    account, path = chain.prove(token, [SUPPLY_SLOT], block=head.number)
-    return Statement(
-        at,
-        BitcoinState(
-            bitcoin.tip_hash,
-            tuple(bitcoin.block(n)[:HEADER_SIZE] for n in range(1, bitcoin.height + 1)),
-        ),
-        EvmState(
-            chain_id=chain.chain_id,
-            token=token,
-            number=head.number,
-            hash=head.hash,
-            header=head.header,
-            supply=Sats(word & MASK_64),
-            account=account,
-            path=path,
-        ),
-        tuple(vaults),
-    )
+from escrow.core.errors import EscrowError, Refused
+from escrow.custody.policy import Form, Path
 
 
 class Voucher:
     """One who can move coins of a vault, asked to sign that they are there."""
 
-    def __init__(self, signer: Signer, *, holder: str, view: View) -> None:
-        """``holder`` is the party whose keys these are, as policies name it."""
-        self.holder = holder
+    def __init__(
+        self,
+        signer: Signer,
+        *,
+        role: str,
+        view: View,
+        musig: MusigSigner | None = None,
+        session: Callable[[], bytes] | None = None,
+    ) -> None:
+        """``role`` is whose key this is, as policies name it. ``musig`` is the same key's side of
+        MuSig2: without it, it takes no part in that. ``session`` gives 32 bytes that were never
+        used before, for its nonces: by default the operating system does."""
+        self.role = role
         self._signer = signer
         self._view = view
+        self._musig = musig
+        self._session = session
 
     def __repr__(self) -> str:
         return f"<Voucher {self._signer.name}>"
@@ -118,8 +71,37 @@ class Voucher:
         Raises as ``review``; Refused("reserves/signature") for a PSBT that is not the proof of
         this message for one of these vaults, and then none is signed; what the signer refuses.
         """
+        check = self._reviewed(psbts, statement)
+        return tuple(self._signer.sign(psbt, check=check, at=statement.at) for psbt in psbts)
+
+    def nonces(self, psbts: Sequence[Psbt], statement: Statement) -> tuple[Psbt, ...]:
+        """MuSig2's first round (BIP-327): review, then give nonces for exactly these proofs.
+
+        Raises as ``sign``, and as ``MusigSigner.nonces``.
+        """
+        self._reviewed(psbts, statement)
+        musig, session = self._of_group(), self._session
+        return tuple(musig.nonces(psbt, session=session and session()) for psbt in psbts)
+
+    def partial(self, psbts: Sequence[Psbt], statement: Statement) -> tuple[Psbt, ...]:
+        """MuSig2's second round: review again, since the chains may have moved on; then sign with
+        the nonces, which are gone then. Raises as ``sign``, and as ``MusigSigner.partial``."""
+        self._reviewed(psbts, statement)
+        return tuple(self._of_group().partial(psbt) for psbt in psbts)
+
+    def close(self) -> None:
+        """Wipe nonces that were not used."""
+        if self._musig is not None:
+            self._musig.close()
+
+    def _of_group(self) -> MusigSigner:
+        if self._musig is None:
+            raise Refused("psbt/no-key", signer=self._signer.name, reason="no part in MuSig2")
+        return self._musig
+
+    def _reviewed(self, psbts: Sequence[Psbt], statement: Statement) -> Callable[[Psbt], None]:
         self.review(statement)
-        scripts = [self._script(vault) for vault in statement.vaults]
+        scripts = [vault.script_pubkey for vault, _ in self._view.vaults(statement)]
 
         def check(psbt: Psbt) -> None:
             if not any(
@@ -130,14 +112,45 @@ class Voucher:
 
         for psbt in psbts:
             check(psbt)
-        return tuple(self._signer.sign(psbt, check=check, at=statement.at) for psbt in psbts)
+        return check
 
-    def _script(self, stated: StatedVault) -> bytes:
-        return self._view.vaults[self._view.evm.loan_id(stated.terms)][1].script_pubkey
+
+@dataclass(slots=True, eq=False)
+class _Quorum:
+    """Those who can move the coins of one generation of a vault."""
+
+    vault: Vault
+    lost: frozenset[str]
+    """Roles that have another key in the newest generation."""
+    proof: str = ""
+    """Once it is made."""
+
+    @property
+    def paths(self) -> list[Path]:
+        """Those by which it can prove control, the usual one first."""
+        forms = (Form.SCRIPT, Form.MUSIG)
+        return [p for p in self.vault.policy.paths if p.lock is None and p.form in forms]
+
+
+@dataclass(slots=True, eq=False)
+class _Attempt:
+    """One path of a quorum, tried."""
+
+    quorum: _Quorum
+    path: Path
+    psbt: Psbt
+    """Unsigned; between MuSig2's rounds, with everybody's nonces."""
+    copies: list[Psbt] = field(default_factory=list)
+    """What was signed of it."""
+
+    @property
+    def roles(self) -> set[str]:
+        """Who is asked."""
+        return set(self.path.roles) - self.quorum.lost
 
 
 def prove(view: View, *, vouchers: Sequence[Voucher]) -> Statement:
-    """State the reserves as of now and have each vault's quorum sign. ``vouchers`` are those that
+    """State the reserves as of now and have each vault's quorums sign. ``vouchers`` are those that
     answer, one for each key, asked in this order. Seals the pending EVM block.
 
     Raises BadInput("reserves/format") if there is nothing to prove; Refused("cosigner/absent") if
@@ -145,38 +158,108 @@ def prove(view: View, *, vouchers: Sequence[Voucher]) -> Statement:
     """
     view.evm.chain.seal()
     statement = observe(view, at=view.now())
-    vaults = [view.vaults[view.evm.loan_id(each.terms)][1] for each in statement.vaults]
-    unsigned = [bip322.to_sign(statement.message, owner=vault) for vault in vaults]
-    copies: list[list[Psbt]] = [[] for _ in vaults]
-    proofs: dict[int, str] = {}
+    quorums = [
+        _Quorum(vault, frozenset(r for r in vault.keys if vault.keys[r] != newest.keys.get(r)))
+        for vault, newest in view.vaults(statement)
+    ]
     refused: EscrowError = Refused("cosigner/absent", asked="reserves")
+    try:
+        for turn in range(max(len(each.paths) for each in quorums)):
+            left = [each for each in quorums if not each.proof and turn < len(each.paths)]
+            refused = _attempt(left, turn, vouchers, statement) or refused
+    finally:
+        for voucher in vouchers:
+            voucher.close()
+    if not all(each.proof for each in quorums):
+        raise refused
+    return _signed(statement, [each.proof for each in quorums])
+
+
+def _signed(statement: Statement, proofs: Sequence[str]) -> Statement:
+    left = iter(proofs)
+    return replace(
+        statement,
+        vaults=tuple(
+            replace(
+                vault,
+                generations=tuple(replace(g, proof=next(left)) for g in vault.generations),
+            )
+            for vault in statement.vaults
+        ),
+    )
+
+
+def _attempt(
+    quorums: Sequence[_Quorum], turn: int, vouchers: Sequence[Voucher], statement: Statement
+) -> EscrowError | None:
+    """Let each quorum try the path whose turn it is; what was refused last."""
+    alone: list[_Attempt] = []
+    together: list[_Attempt] = []
+    present = {voucher.role for voucher in vouchers}
+    for quorum in quorums:
+        path = quorum.paths[turn]
+        draft = bip322.to_sign(statement.message, owner=quorum.vault, path=path.name)
+        attempt = _Attempt(quorum, path, draft)
+        # Nobody signs what too few could complete.
+        if len(attempt.roles & present) >= path.threshold:
+            (together if path.form is Form.MUSIG else alone).append(attempt)
+    first = _sign_alone(alone, vouchers, statement)
+    second = _sign_together(together, vouchers, statement)
+    return second or first
+
+
+def _sign_alone(
+    attempts: Sequence[_Attempt], vouchers: Sequence[Voucher], statement: Statement
+) -> EscrowError | None:
+    """A signature each, until there are enough."""
+    refused: EscrowError | None = None
     for voucher in vouchers:
-        asked = [
-            n
-            for n, vault in enumerate(vaults)
-            if n not in proofs and voucher.holder in _holders(vault)
-        ]
+        asked = [a for a in attempts if not a.quorum.proof and voucher.role in a.roles]
         if not asked:
             continue
         try:
-            signed = voucher.sign([unsigned[n] for n in asked], statement)
+            signed = voucher.sign([each.psbt for each in asked], statement)
         except EscrowError as refusal:
             # The others may still make a quorum.
             refused = refusal
             continue
-        for n, psbt in zip(asked, signed, strict=True):
-            copies[n].append(psbt)
-            if proof := _proof(copies[n]):
-                proofs[n] = proof
-    if len(proofs) < len(vaults):
-        raise refused
-    stated = enumerate(statement.vaults)
-    return replace(statement, vaults=tuple(replace(each, proof=proofs[n]) for n, each in stated))
+        for attempt, psbt in zip(asked, signed, strict=True):
+            attempt.copies.append(psbt)
+            attempt.quorum.proof = _proof(attempt.copies)
+    return refused
 
 
-def _holders(vault: Vault) -> set[str]:
-    """Parties that can take part in the cooperative close."""
-    return {vault.policy.role(name).holder for name in vault.policy.paths[0].roles}
+def _sign_together(
+    attempts: Sequence[_Attempt], vouchers: Sequence[Voucher], statement: Statement
+) -> EscrowError | None:
+    """One signature of all, in two rounds: whoever refuses in either leaves it unmade."""
+    going: list[_Attempt] = list(attempts)
+    refused: EscrowError | None = None
+    for is_first in (True, False):
+        for voucher in vouchers:
+            asked = [each for each in going if voucher.role in each.roles]
+            if not asked:
+                continue
+            ask = voucher.nonces if is_first else voucher.partial
+            try:
+                answers = ask([each.psbt for each in asked], statement)
+            except EscrowError as refusal:
+                refused = refusal
+                going = [each for each in going if each not in asked]
+                continue
+            for attempt, psbt in zip(asked, answers, strict=True):
+                attempt.copies.append(psbt)
+        for attempt in tuple(going):
+            try:
+                attempt.psbt = bip174.combine(attempt.copies)
+                attempt.copies.clear()
+            except EscrowError as refusal:
+                # One of them gave what is no nonce, or no signature: others may do without.
+                refused = refusal
+                going.remove(attempt)
+    for attempt in going:
+        attempt.quorum.proof = bip322.proof_of(aggregate(attempt.psbt))
+    return refused
 
 
 def _proof(copies: Sequence[Psbt]) -> str:
@@ -187,31 +270,3 @@ def _proof(copies: Sequence[Psbt]) -> str:
         if refusal.code != "psbt/incomplete":
             raise
         return ""
-
-
-def _vault(
-    view: View, loan: str, terms: Terms, vault: Vault, *, block: int, burns: int
-) -> StatedVault:
-    """``block`` is the sealed EVM block that counts, ``burns`` how many there were up to it."""
-    bitcoin, chain, raw = view.bitcoin, view.evm.chain, bytes.fromhex(loan[2:])
-    token = view.evm.contracts.pledge.address
-    burned = [burn for burn in view.evm.burns(loan) if burn.id < burns]
-    seen = reserves([vault.script_pubkey], burned=burned, bitcoin=bitcoin, waiting=False)
-    _, path = chain.prove(token, [loan_slot(raw)], block=block)
-    return StatedVault(
-        terms,
-        descriptor=vault.descriptor,
-        address=vault.address,
-        coins=tuple(_coins(bitcoin, seen.coins)),
-        outstanding=Sats(chain.storage(token, loan_slot(raw), block=block) & MASK_64),
-        path=path,
-        burns=seen.unpaid,
-    )
-
-
-def _coins(bitcoin: Blocks, coins: Iterable[Coin]) -> Iterable[StatedCoin]:
-    for coin in coins:
-        raw = bitcoin.transaction(coin.outpoint.txid)
-        assert raw is not None, "a coin's transaction is in the chain"
-        branch = branch_of(bitcoin.block(coin.height), txid=coin.outpoint.txid)
-        yield StatedCoin(str(coin.outpoint), coin.sats, coin.height, stripped(raw), branch)

@@ -43,25 +43,54 @@ class StatedCoin:
 
 
 @dataclass(frozen=True, slots=True)
-class StatedVault:
-    """One loan's vault and the claims on it."""
+class StatedRekey:
+    """Borrower and lender agreed on a vault's next address (EIP-712 struct ``Rekey``)."""
 
-    terms: Terms
-    """All of the loan's terms: their hash is the loan's id, and they name the vault."""
+    program: bytes
+    """Its witness program, 32 bytes."""
+    borrower: bytes
+    """Signature for the escrow book, r ‖ s ‖ v, 65 bytes."""
+    lender: bytes
+    """The same."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatedGeneration:
+    """One address of a vault, and what is there."""
+
+    number: int
+    """0: the one that the terms name; then the place of its agreement, from 1."""
     descriptor: str
     """Who can move the coins (BIP-380), with checksum."""
     address: str
     """Where the coins are."""
     coins: tuple[StatedCoin, ...]
     """In the chain and unspent, oldest first."""
+    proof: str = ""
+    """BIP-322 signature of the statement's message by those who can move the coins."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatedVault:
+    """One loan's vault and the claims on it."""
+
+    terms: Terms
+    """All of the loan's terms: their hash is the loan's id, and they name the vault."""
+    rekeys: tuple[StatedRekey, ...]
+    """Every later address that was agreed on, in order."""
+    generations: tuple[StatedGeneration, ...]
+    """The newest, and before it each older one that still holds coins."""
     outstanding: Sats
     """Tokens that exist for this vault."""
     path: tuple[bytes, ...]
     """Trie nodes from the token's storage root to that number."""
     burns: tuple[Burn, ...]
     """Destroyed for coins that were not paid yet."""
-    proof: str = ""
-    """BIP-322 signature of the statement's message by those who can move the coins."""
+
+    @property
+    def coins(self) -> tuple[StatedCoin, ...]:
+        """Of all generations."""
+        return tuple(coin for each in self.generations for coin in each.coins)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +116,8 @@ class EvmState:
     """EIP-155."""
     token: bytes
     """Address of PledgeToken."""
+    book: bytes
+    """Address of EscrowBook, for which borrowers and lenders sign."""
     number: int
     """Height of the block."""
     hash: bytes
@@ -137,6 +168,7 @@ def as_dict(statement: Statement, *, proofs: bool = True) -> dict[str, Any]:
         "evm": {
             "chain_id": evm.chain_id,
             "token": _hex(evm.token),
+            "book": _hex(evm.book),
             "number": evm.number,
             "hash": _hex(evm.hash),
             "header": _hex(evm.header),
@@ -150,30 +182,45 @@ def as_dict(statement: Statement, *, proofs: bool = True) -> dict[str, Any]:
                     name: str(int(value)) if isinstance(value, int) else value
                     for name, value in terms_mapping(vault.terms).items()
                 },
-                "descriptor": vault.descriptor,
-                "address": vault.address,
-                "coins": [
+                "rekeys": [
                     {
-                        "outpoint": coin.outpoint,
-                        "sats": coin.sats,
-                        "height": coin.height,
-                        "tx": coin.tx.hex(),
-                        "position": coin.branch.position,
-                        "branch": list(coin.branch.siblings),
+                        "program": _hex(each.program),
+                        "borrower": _hex(each.borrower),
+                        "lender": _hex(each.lender),
                     }
-                    for coin in vault.coins
+                    for each in vault.rekeys
                 ],
+                "generations": [_generation(each, proofs=proofs) for each in vault.generations],
                 "outstanding": vault.outstanding,
                 "path": [_hex(each) for each in vault.path],
                 "burns": [
                     {"id": burn.id, "sats": burn.sats, "script": burn.script}
                     for burn in vault.burns
                 ],
-                **({"proof": vault.proof} if proofs else {}),
             }
             for vault in statement.vaults
         ],
         **({"message": statement.message} if proofs else {}),
+    }
+
+
+def _generation(stated: StatedGeneration, *, proofs: bool) -> dict[str, Any]:
+    return {
+        "number": stated.number,
+        "descriptor": stated.descriptor,
+        "address": stated.address,
+        "coins": [
+            {
+                "outpoint": coin.outpoint,
+                "sats": coin.sats,
+                "height": coin.height,
+                "tx": coin.tx.hex(),
+                "position": coin.branch.position,
+                "branch": list(coin.branch.siblings),
+            }
+            for coin in stated.coins
+        ],
+        **({"proof": stated.proof} if proofs else {}),
     }
 
 

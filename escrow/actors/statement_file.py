@@ -19,6 +19,8 @@ from escrow.actors.statement import (
     BitcoinState,
     EvmState,
     StatedCoin,
+    StatedGeneration,
+    StatedRekey,
     StatedVault,
     Statement,
     as_dict,
@@ -38,8 +40,10 @@ MAX_FILE: Final = 8_000_000
 MAX_HEADERS: Final = 45_000
 """Blocks of the longest chain that fits."""
 MAX_VAULTS: Final = 1_000
+MAX_REKEYS: Final = 1_000
+"""Of one vault."""
 MAX_COINS: Final = 5_000
-"""In one vault."""
+"""At one address."""
 MAX_BURNS: Final = 5_000
 """Unpaid, of one vault."""
 MAX_TX: Final = 100_000
@@ -48,6 +52,7 @@ MAX_TX: Final = 100_000
 _DIGITS: Final = re.compile(r"0|[1-9][0-9]{0,77}", re.ASCII)
 _HEX: Final = re.compile(r"(?:[0-9a-f]{2})*", re.ASCII)
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}", re.ASCII)
+_SIGNATURE: Final = 65
 _WORDS: Final = ("borrower", "lender", "vault")
 
 T = TypeVar("T")
@@ -107,6 +112,7 @@ def _evm(it: _Fields) -> EvmState:
     state = EvmState(
         chain_id=it.integer("chain_id", most=2**53),
         token=it.hex("token", size=20, mark="0x"),
+        book=it.hex("book", size=20, mark="0x"),
         number=it.integer("number", most=2**53),
         hash=it.hex("hash", size=32, mark="0x"),
         header=it.hex("header", most=MAX_HEADER, mark="0x"),
@@ -122,16 +128,38 @@ def _vault(found: object, place: str) -> StatedVault:
     it = _Fields(found, place)
     vault = StatedVault(
         terms=_terms(it.fields("terms")),
-        descriptor=it.text("descriptor", most=MAX_DESCRIPTOR),
-        address=it.text("address", most=100),
-        coins=it.many("coins", _coin, most=MAX_COINS),
+        rekeys=it.many("rekeys", _rekey, most=MAX_REKEYS),
+        generations=it.many("generations", _generation, most=MAX_REKEYS + 1),
         outstanding=Sats(it.integer("outstanding", most=MAX_MONEY)),
         path=it.many("path", _node, most=MAX_NODES),
         burns=it.many("burns", _burn, most=MAX_BURNS),
-        proof=it.text("proof", most=MAX_PROOF),
     )
     it.end()
     return vault
+
+
+def _rekey(found: object, place: str) -> StatedRekey:
+    it = _Fields(found, place)
+    rekey = StatedRekey(
+        it.hex("program", size=32, mark="0x"),
+        borrower=it.hex("borrower", size=_SIGNATURE, mark="0x"),
+        lender=it.hex("lender", size=_SIGNATURE, mark="0x"),
+    )
+    it.end()
+    return rekey
+
+
+def _generation(found: object, place: str) -> StatedGeneration:
+    it = _Fields(found, place)
+    generation = StatedGeneration(
+        number=it.integer("number", most=MAX_REKEYS),
+        descriptor=it.text("descriptor", most=MAX_DESCRIPTOR),
+        address=it.text("address", most=100),
+        coins=it.many("coins", _coin, most=MAX_COINS),
+        proof=it.text("proof", most=MAX_PROOF),
+    )
+    it.end()
+    return generation
 
 
 def _terms(it: _Fields) -> Terms:

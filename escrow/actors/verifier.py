@@ -5,10 +5,18 @@ What is proved and what is only vouched for is told apart, in ``Verdict`` and in
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from escrow.actors.statement import EvmState, StatedCoin, StatedVault, Statement
+from escrow.actors.generations import rekey_message
+from escrow.actors.statement import (
+    EvmState,
+    StatedCoin,
+    StatedGeneration,
+    StatedVault,
+    Statement,
+)
 from escrow.adapters.bitcoin.bip322 import check_proof, descriptor_script
 from escrow.adapters.bitcoin.inclusion import check_headers, check_paid
 from escrow.adapters.bitcoin.vault import address_of
@@ -21,7 +29,7 @@ from escrow.adapters.evm.proof import (
     loan_slot,
     read_header,
 )
-from escrow.adapters.evm.typed import loan_id
+from escrow.adapters.evm.typed import Domain, Sig, loan_id, rekey_signer
 from escrow.core.errors import BadInput, EscrowError, Refused
 from escrow.core.units import Sats, Seconds
 
@@ -30,11 +38,16 @@ GROUNDS: Final = (
         "proved",
         "every coin was paid to its vault, in the Bitcoin block that is named or one below",
     ),
-    ("proved", "each vault belongs to its loan's terms, and to the keys of its descriptor"),
+    (
+        "proved",
+        "each vault is the one of its loan's terms, or one that borrower and lender signed for "
+        "since, and belongs to the keys of its descriptor",
+    ),
     ("proved", "the supply, and what of it each loan answers for, in the EVM block that is named"),
     ("proved", "a quorum of each vault's keys signed this statement and no other"),
     ("vouched", "no coin listed was spent by the Bitcoin block that is named"),
-    ("vouched", "no unpaid burn is missing"),
+    ("vouched", "no unpaid burn and no later vault of a loan is missing"),
+    ("vouched", "the escrow book that is named is the token's"),
     ("vouched", "both blocks are the tips of their chains, and the time is right"),
 )
 """What a verified statement rests on. Who vouches: the quorums that signed, each of whom looked at
@@ -57,8 +70,10 @@ class Verdict:
     """Its hash, with 0x."""
     token: str
     """Address of PledgeToken."""
+    book: str
+    """Address of EscrowBook."""
     vaults: int
-    """How many."""
+    """How many: one a loan, whatever addresses it has."""
     coins: Sats
     """In all vaults."""
     supply: Sats
@@ -80,12 +95,14 @@ def verify(
     bitcoin_block: str | None = None,
     evm_block: str | None = None,
     token: str | None = None,
+    book: str | None = None,
 ) -> Verdict:
-    """Check everything that a file can show. ``at`` is the verifier's present, the other three what
+    """Check everything that a file can show. ``at`` is the verifier's present, the other four what
     it knows of the chains.
 
-    Raises Refused: "reserves/block" for headers that do not link, or blocks or a token other than
-    named; "reserves/altered" for what does not hold together; "reserves/signature";
+    Raises Refused: "reserves/block" for headers that do not link, or blocks or contracts other than
+    named; "reserves/altered" for what does not hold together; "reserves/signature" for a quorum's
+    that does not hold, or one of borrower or lender for a later vault;
     "reserves/stale" if made after ``at`` or more than ``max_age`` before; last of all
     "reserves/short", if the rest is sound and the coins do not cover the claims.
     BadInput("reserves/format").
@@ -94,15 +111,17 @@ def verify(
     if not hashes or hashes[-1] != statement.bitcoin.hash:
         raise Refused("reserves/block", stated=statement.bitcoin.hash, reason="not the last header")
     storage_root = _check_evm(statement)
-    _check_named(statement, bitcoin_block=bitcoin_block, evm_block=evm_block, token=token)
+    named = {"bitcoin_block": bitcoin_block, "evm_block": evm_block, "token": token, "book": book}
+    _check_named(statement, named)
     if not statement.vaults:
         # Nobody would have signed it.
         raise BadInput("reserves/format", reason="no vault")
     _check_distinct(statement.vaults)
     for vault in statement.vaults:
         _check_vault(vault, statement, storage_root=storage_root)
-    for vault in statement.vaults:
-        check_proof(vault.proof, message=statement.message, address=vault.address)
+    message = statement.message
+    for each in _generations(statement):
+        check_proof(each.proof, message=message, address=each.address)
     _check_age(statement.at, at=at, max_age=max_age)
     return _weigh(statement)
 
@@ -125,23 +144,28 @@ def _check_evm(statement: Statement) -> bytes:
     return root
 
 
-def _check_named(
-    statement: Statement, *, bitcoin_block: str | None, evm_block: str | None, token: str | None
-) -> None:
+def _check_named(statement: Statement, named: Mapping[str, str | None]) -> None:
     evm: EvmState = statement.evm
-    for name, wanted, stated in (
-        ("bitcoin_block", bitcoin_block, statement.bitcoin.hash),
-        ("evm_block", evm_block, _hex(evm.hash)),
-        ("token", token, _hex(evm.token)),
+    for name, stated in (
+        ("bitcoin_block", statement.bitcoin.hash),
+        ("evm_block", _hex(evm.hash)),
+        ("token", _hex(evm.token)),
+        ("book", _hex(evm.book)),
     ):
+        wanted = named[name]
         if wanted is not None and wanted.lower().removeprefix("0x") != stated.removeprefix("0x"):
             raise Refused("reserves/block", named=name, wanted=wanted[:80], stated=stated)
+
+
+def _generations(statement: Statement) -> tuple[StatedGeneration, ...]:
+    return tuple(each for vault in statement.vaults for each in vault.generations)
 
 
 def _check_distinct(vaults: tuple[StatedVault, ...]) -> None:
     """Nothing is counted twice."""
     for words, names in (
-        ("vault", [vault.address for vault in vaults]),
+        ("loan", [vault.terms.vault.lower() for vault in vaults]),
+        ("vault", [each.address for vault in vaults for each in vault.generations]),
         ("coin", [coin.outpoint for vault in vaults for coin in vault.coins]),
         ("burn", [str(burn.id) for vault in vaults for burn in vault.burns]),
     ):
@@ -150,20 +174,47 @@ def _check_distinct(vaults: tuple[StatedVault, ...]) -> None:
 
 
 def _check_vault(vault: StatedVault, statement: Statement, *, storage_root: bytes) -> None:
-    """The terms name the vault, the descriptor is the vault, the coins are in it, and the tokens
-    are the loan's."""
+    """The terms name the vault or it was agreed on since, the descriptor is the vault, the coins
+    are in it, and the tokens are the loan's."""
     try:
-        script = descriptor_script(vault.descriptor)
         loan = loan_id(terms_mapping(vault.terms))
     except EscrowError as error:
         raise BadInput("reserves/format", reason=error.code) from error
-    if address_of(script) != vault.address or script[2:].hex() != vault.terms.vault[2:]:
-        raise Refused("reserves/altered", address=vault.address, reason="not the vault's")
-    for coin in vault.coins:
-        _check_coin(coin, statement, script=script)
+    _check_rekeys(vault, loan=_hex(loan), evm=statement.evm)
+    programs = [vault.terms.vault, *(_hex(each.program) for each in vault.rekeys)]
+    numbers = [each.number for each in vault.generations]
+    if len({each.lower() for each in programs}) < len(programs):
+        raise Refused("reserves/altered", newest=len(vault.rekeys), twice="vault")
+    if numbers != sorted(set(numbers)) or numbers[-1:] != [len(vault.rekeys)]:
+        # Whoever holds the newest keys must be among those who sign: older ones may be stolen.
+        raise Refused("reserves/altered", newest=len(vault.rekeys), reason="generations")
+    for each in vault.generations:
+        _check_generation(each, statement, program=programs[each.number])
     proved = check_storage(vault.path, storage_root=storage_root, slot=loan_slot(loan)) & MASK_64
     if proved != vault.outstanding:
         raise Refused("reserves/altered", outstanding=vault.outstanding, proved=proved)
+
+
+def _check_rekeys(vault: StatedVault, *, loan: str, evm: EvmState) -> None:
+    """Borrower and lender of the terms signed for every later address, in this order."""
+    domain = Domain("EscrowBook", evm.chain_id, evm.book)
+    for number, rekey in enumerate(vault.rekeys, start=1):
+        message = rekey_message(loan, _hex(rekey.program), number)
+        for party, raw in (
+            (vault.terms.borrower, rekey.borrower),
+            (vault.terms.lender, rekey.lender),
+        ):
+            signature = Sig(raw[64], raw[:32], raw[32:64])
+            if rekey_signer(message, signature, domain=domain) != bytes.fromhex(party[2:]):
+                raise Refused("reserves/signature", loan=loan, generation=number, party=party)
+
+
+def _check_generation(stated: StatedGeneration, statement: Statement, *, program: str) -> None:
+    script = descriptor_script(stated.descriptor)
+    if address_of(script) != stated.address or script[2:].hex() != program[2:]:
+        raise Refused("reserves/altered", address=stated.address, reason="not the vault's")
+    for coin in stated.coins:
+        _check_coin(coin, statement, script=script)
 
 
 def _check_coin(coin: StatedCoin, statement: Statement, *, script: bytes) -> None:
@@ -191,7 +242,8 @@ def _weigh(statement: Statement) -> Verdict:
         unpaid = sum(burn.sats for burn in vault.burns)
         if coins < vault.outstanding + unpaid:
             facts = {"coins": coins, "tokens": vault.outstanding, "unpaid": unpaid}
-            raise Refused("reserves/short", vault=vault.address, **facts)
+            newest = vault.generations[-1]
+            raise Refused("reserves/short", vault=newest.address, **facts)
     answered = sum(vault.outstanding for vault in statement.vaults)
     if answered < evm.supply:
         raise Refused("reserves/short", tokens=evm.supply, with_vaults=answered)
@@ -202,6 +254,7 @@ def _weigh(statement: Statement) -> Verdict:
         evm_number=evm.number,
         evm_block=_hex(evm.hash),
         token=_hex(evm.token),
+        book=_hex(evm.book),
         vaults=len(statement.vaults),
         coins=Sats(sum(coin.sats for vault in statement.vaults for coin in vault.coins)),
         supply=evm.supply,

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -73,6 +74,7 @@ def verify(
     bitcoin_block: Annotated[str | None, typer.Option(help="Hash that it must name.")] = None,
     evm_block: Annotated[str | None, typer.Option(help="Hash that it must name.")] = None,
     token: Annotated[str | None, typer.Option(help="Address that it must name.")] = None,
+    book: Annotated[str | None, typer.Option(help="Escrow book that it must name.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Check a statement from its file alone: no chain, no network."""
@@ -92,6 +94,7 @@ def verify(
             bitcoin_block=bitcoin_block,
             evm_block=evm_block,
             token=token,
+            book=book,
         )
     except Refused as refusal:
         if refusal.code != "reserves/short":
@@ -106,18 +109,24 @@ def prove_world(world: World) -> Statement:
 
     Raises as ``escrow.actors.prover.prove``.
     """
-    from escrow.actors.prover import View, Voucher, prove
+    from escrow.actors.observer import View
+    from escrow.actors.prover import Voucher, prove
     from escrow.actors.signers import SoftwareSigner
+    from escrow.adapters.bitcoin.musig import MusigSigner
 
     world.settle()
-    vaults = {deal.id: (deal.terms, deal.vault) for deal in world.loans}
-    view = View(world.bitcoin, world.evm, vaults, lambda: world.now)
-    # A party of a world is one key; whose it is, the policy says.
-    holders = {
-        role.name: role.holder for _, vault in vaults.values() for role in vault.policy.roles
-    }
+    custodies = {deal.id: world.custody_of(deal.id) for deal in world.loans}
+    view = View(world.bitcoin, world.evm, custodies, lambda: world.now)
+    # In a world, each role has the party of its name. What it draws here is not what its payouts
+    # would: a proof leaves the world's future as it was.
     answering = [
-        Voucher(SoftwareSigner(party.keys, name=name), holder=holders.get(name, name), view=view)
+        Voucher(
+            SoftwareSigner(party.keys, name=name),
+            role=name,
+            view=view,
+            musig=MusigSigner(party.keys),
+            session=partial(world.streams.fresh, f"reserves/{name}"),
+        )
         for name, party in world.parties.items()
         if name not in world.silent
     ]
@@ -143,6 +152,7 @@ def _show(verdict: Verdict, *, as_json: bool) -> None:
         ("bitcoin", f"{verdict.height} {verdict.bitcoin_block}"),
         ("evm", f"{verdict.evm_number} {verdict.evm_block}"),
         ("token", verdict.token),
+        ("book", verdict.book),
         ("coins", f"{coins(verdict.coins)} in {verdict.vaults} vault(s)"),
         ("supply", coins(verdict.supply)),
         ("unpaid", coins(verdict.unpaid)),

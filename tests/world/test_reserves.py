@@ -12,17 +12,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from escrow.actors.prover import View, Voucher, observe, prove
+from escrow.actors.generations import rekey_message
+from escrow.actors.observer import Custody, View, observe
+from escrow.actors.prover import Voucher, prove
 from escrow.actors.signers import SoftwareSigner
-from escrow.actors.statement import Statement
+from escrow.actors.statement import StatedCoin, StatedGeneration, StatedVault, Statement
 from escrow.actors.statement_file import MAX_FILE, read_statement, write_statement
 from escrow.actors.verifier import verify
 from escrow.adapters.bitcoin import bip322
 from escrow.adapters.bitcoin import psbt as bip174
+from escrow.adapters.bitcoin.musig import MusigSigner
+from escrow.adapters.bitcoin.psbt_data import unshared
 from escrow.adapters.evm import typed
 from escrow.adapters.evm.client import EvmWatch
 from escrow.cli import main
 from escrow.commands.reserves import prove_world
+from escrow.config import WorldConfig
 from escrow.core.errors import BadInput, EscrowError, Refused
 from escrow.core.units import COIN, DAY, HOUR, Sats, Seconds
 from escrow.core.verbs.mint import Mint
@@ -34,23 +39,40 @@ QUORUM = ("lender", "custodian")
 
 
 def view_of(world: World) -> View:
-    vaults = {deal.id: (deal.terms, deal.vault) for deal in world.loans}
-    return View(world.bitcoin, world.evm, vaults, lambda: world.now)
+    custodies = {deal.id: world.custody_of(deal.id) for deal in world.loans}
+    return View(world.bitcoin, world.evm, custodies, lambda: world.now)
 
 
 def voucher(world: World, name: str = "lender") -> Voucher:
-    return Voucher(SoftwareSigner(world.party(name).keys), holder=name, view=view_of(world))
+    return Voucher(SoftwareSigner(world.party(name).keys), role=name, view=view_of(world))
 
 
 def resigned(world: World, statement: Statement) -> Statement:
     """Two keys of each vault sign whatever they are given: what a quorum that lies could do."""
-    vaults = []
-    for stated in statement.vaults:
-        vault = next(d.vault for d in world.loans if d.vault.address == stated.address)
-        unsigned = bip322.to_sign(statement.message, owner=vault)
+    known = {v.address: v for d in world.loans for v in world.custody_of(d.id).vaults}
+
+    def proof(stated: StatedGeneration) -> str:
+        unsigned = bip322.to_sign(statement.message, owner=known[stated.address])
         copies = [bip174.sign(unsigned, keys=world.party(name).keys) for name in QUORUM]
-        vaults.append(replace(stated, proof=bip322.proof_of(bip174.combine(copies))))
+        return bip322.proof_of(bip174.combine(copies))
+
+    vaults = [
+        replace(v, generations=tuple(replace(g, proof=proof(g)) for g in v.generations))
+        for v in statement.vaults
+    ]
     return replace(statement, vaults=tuple(vaults))
+
+
+def holding(vault: StatedVault, coins: tuple[StatedCoin, ...]) -> StatedVault:
+    """The same vault, of one generation, with these coins."""
+    [only] = vault.generations
+    return replace(vault, generations=(replace(only, coins=coins),))
+
+
+def proven(vault: StatedVault, proof: str) -> StatedVault:
+    """The same vault, of one generation, with this signature."""
+    [only] = vault.generations
+    return replace(vault, generations=(replace(only, proof=proof),))
 
 
 def refused(code: str, statement: Statement, **known: object) -> None:
@@ -106,6 +128,8 @@ def test_they_name_both_chains(two, signed):
     refused("reserves/block", signed, bitcoin_block=before)
     refused("reserves/block", signed, evm_block="0x" + "ab" * 32)
     refused("reserves/block", signed, token="0x" + "ab" * 20)
+    verify(signed, book=verdict.book)
+    refused("reserves/block", signed, book="0x" + "ab" * 20)
 
 
 def test_a_burn_is_unpaid_until_its_payout_is_in_a_block(world):
@@ -309,7 +333,7 @@ def test_no_leaf_can_be_altered(signed):
                     verify(read_statement(json.dumps(altered)))
                 code = refusal.value.code
             said.setdefault(".".join(s for s in map(str, path) if not s.isdigit()), set()).add(code)
-    assert said.keys() >= {"at", "vaults.coins.sats", "vaults.descriptor", "evm.supply"}
+    assert said.keys() >= {"at", "vaults.generations.descriptor", "evm.supply"}
     format_, altered_, block = "reserves/format", "reserves/altered", "reserves/block"
     for name, expected in {
         "format": {format_},
@@ -325,10 +349,12 @@ def test_no_leaf_can_be_altered(signed):
         "evm.supply": {altered_},
         "evm.account": {format_, altered_},
         "evm.chain_id": {"reserves/signature"},
+        "evm.book": {format_, "reserves/signature"},
+        "vaults.generations.number": {altered_},
         "vaults.terms.principal": {format_, altered_},
-        "vaults.coins.sats": {altered_},
+        "vaults.generations.coins.sats": {altered_},
         "vaults.outstanding": {altered_},
-        "vaults.address": {altered_},
+        "vaults.generations.address": {altered_},
         "vaults.burns.sats": {"reserves/signature"},
         "vaults.burns.script": {format_, "reserves/signature"},
     }.items():
@@ -343,12 +369,12 @@ def test_a_signature_of_another_statement_is_none(two, signed):
         fork.mine(1)
         other = prove_world(fork)
     mixed = [
-        replace(mine, proof=theirs.proof)
+        proven(mine, theirs.generations[0].proof)
         for mine, theirs in zip(signed.vaults, other.vaults, strict=True)
     ]
     refused("reserves/signature", replace(signed, vaults=tuple(mixed)))
     swapped = tuple(
-        replace(mine, proof=theirs.proof)
+        proven(mine, theirs.generations[0].proof)
         for mine, theirs in zip(signed.vaults, reversed(signed.vaults), strict=True)
     )
     refused("reserves/signature", replace(signed, vaults=swapped))
@@ -363,7 +389,7 @@ def observe_only(world: World) -> Statement:
 
 
 def test_a_coin_left_out_is_missed(two, signed):
-    lacking = replace(signed, vaults=tuple(replace(v, coins=()) for v in signed.vaults))
+    lacking = replace(signed, vaults=tuple(holding(v, ()) for v in signed.vaults))
     refused("reserves/signature", lacking)
     refused("reserves/short", resigned(two, lacking))
 
@@ -377,8 +403,8 @@ def test_nothing_is_counted_twice(two, signed):
     first, second = signed.vaults
     for twice in (
         (first, first, second),
-        (replace(first, coins=first.coins * 2), second),
-        (replace(first, coins=(*first.coins, *second.coins)), second),
+        (holding(first, first.coins * 2), second),
+        (holding(first, (*first.coins, *second.coins)), second),
         (replace(first, burns=(first.burns or second.burns) * 2), replace(second, burns=())),
     ):
         refused("reserves/altered", resigned(two, replace(signed, vaults=twice)))
@@ -386,7 +412,7 @@ def test_nothing_is_counted_twice(two, signed):
 
 def test_coins_of_another_vault_are_not_this_ones(two, signed):
     first, second = signed.vaults
-    swapped = replace(first, coins=second.coins), replace(second, coins=first.coins)
+    swapped = holding(first, second.coins), holding(second, first.coins)
     refused("reserves/altered", resigned(two, replace(signed, vaults=swapped)))
 
 
@@ -511,7 +537,7 @@ def test_who_signs_has_looked(world):
     [vault] = good.vaults
     for code, bad in (
         ("reserves/stale", replace(good, at=Seconds(good.at + 1))),
-        ("reserves/altered", replace(good, vaults=(replace(vault, coins=()),))),
+        ("reserves/altered", replace(good, vaults=(holding(vault, ()),))),
         ("reserves/altered", replace(good, vaults=(replace(vault, outstanding=Sats(1)),))),
         ("reserves/altered", replace(good, evm=replace(good.evm, supply=Sats(0)))),
         ("reserves/block", replace(good, bitcoin=replace(good.bitcoin, hash="00" * 32))),
@@ -550,7 +576,7 @@ def test_who_signs_a_statement_signs_nothing_else(world):
 def test_one_who_sees_otherwise_is_outvoted_or_stops_it(world):
     """A cosigner that is a block behind does not sign; the other two make the quorum."""
     behind = replace(view_of(world), now=lambda: Seconds(world.now - 1))
-    late = Voucher(SoftwareSigner(world.party("borrower").keys), holder="borrower", view=behind)
+    late = Voucher(SoftwareSigner(world.party("borrower").keys), role="borrower", view=behind)
     vouchers = [late, *(voucher(world, name) for name in QUORUM)]
     verify(prove(view_of(world), vouchers=vouchers))
     vouchers.pop()
@@ -755,3 +781,364 @@ def test_attestors_that_see_different_tips_make_no_quorum_together(world):
     world.answer("attestor-3")
     world.settle()
     assert world.evm.is_minted(str(point))
+
+
+# --- vaults that have moved ---
+
+
+@pytest.fixture(scope="module")
+def moved() -> Iterator[World]:
+    """Re-keyed twice while too few sign: one coin in the first vault, one in the second, none in
+    the third."""
+    with World(seed=5) as world:
+        deal = world.open()
+        world.silence("custodian")
+        world.rekey(deal, lost="lender")
+        world.pledge(deal, btc="0.5")
+        world.rekey(deal, lost="recovery")
+        world.evm.chain.seal()
+        yield world
+
+
+@pytest.fixture(scope="module")
+def thrice(moved: World) -> Statement:
+    with moved.fork() as fork:
+        fork.answer("custodian")
+        return prove_world(fork)
+
+
+def test_each_generation_that_holds_coins_is_stated(moved, thrice):
+    [vault] = read_statement(write_statement(thrice)).vaults
+    assert [(g.number, sum(c.sats for c in g.coins)) for g in vault.generations] == [
+        (0, 150_000_000),
+        (1, 50_000_000),
+        (2, 0),
+    ]
+    programs = [v.witness_program for v in moved.custody_of(moved.loans[0].id).vaults]
+    assert [each.program for each in vault.rekeys] == programs[1:]
+    verdict = verify(read_statement(write_statement(thrice)))
+    assert (verdict.coins, verdict.supply, verdict.vaults) == (2 * COIN, 2 * COIN, 1)
+
+
+def test_a_moved_vault_is_verified_in_another_process(moved, tmp_path, capsys):
+    with moved.fork() as fork:
+        fork.answer("custodian")
+        fork.save(tmp_path / "a.world")
+    file = tmp_path / "r.json"
+    argv = ("prove", "--world", str(tmp_path / "a.world"), "--out", str(file))
+    assert cli(capsys, *argv)[0] == 0
+    found = run("verify", str(file), "--json")
+    assert (found.returncode, found.stderr) == (0, "")
+    assert json.loads(found.stdout)["coins"] == 2 * COIN
+    first = json.loads(file.read_text())
+    first["vaults"][0]["rekeys"][0]["lender"] = first["vaults"][0]["rekeys"][0]["borrower"]
+    file.write_text(json.dumps(first))
+    status, out, err = cli(capsys, "verify", str(file))
+    assert (status, out) == (2, "")
+    assert err.startswith("error: reserves/altered:")
+
+
+def test_old_vaults_are_left_out_once_they_are_empty(moved):
+    with moved.fork() as fork:
+        fork.answer("custodian")
+        fork.settle()
+        fork.mine(1)
+        statement = prove_world(fork)
+        [vault] = statement.vaults
+        assert [g.number for g in vault.generations] == [2]
+        assert len(vault.rekeys) == 2
+        verdict = verify(statement)
+        assert (verdict.coins, verdict.spare) == (2 * COIN, 0)
+        short = replace(vault, rekeys=vault.rekeys[1:])
+        refused("reserves/signature", resigned(fork, replace(statement, vaults=(short,))))
+
+
+def test_a_key_that_was_lost_proves_nothing(moved):
+    """The lender's old key would make a quorum of the first vault with the borrower's."""
+    with moved.fork() as fork, pytest.raises(Refused, match="cosigner/absent"):
+        prove_world(fork)
+    with moved.fork() as fork:
+        fork.answer("custodian")
+        fork.silence("lender")
+        verify(prove_world(fork))
+
+
+def signed_rekey(world: World, program: bytes, number: int, *, by: str, book: bytes = b"") -> bytes:
+    domain = world.evm.contracts.book.domain
+    message = rekey_message(world.loans[0].id, "0x" + program.hex(), number)
+    sig = typed.sign_rekey(
+        world.party(by).account,
+        rekey=message,
+        domain=replace(domain, contract=book or domain.contract),
+    )
+    return sig.r + sig.s + bytes([sig.v])
+
+
+def test_an_agreement_that_somebody_forged_is_named(moved, thrice):
+    """A quorum of all vaults lies, and signs whatever was altered: only the agreements say no."""
+    [vault] = thrice.vaults
+    first, second = vault.rekeys
+    program = first.program
+    stranger = signed_rekey(moved, program, 1, by="stranger")
+    elsewhere = signed_rekey(moved, program, 1, by="lender", book=b"\xab" * 20)
+    late = signed_rekey(moved, program, 2, by="lender")
+    order = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+    raw = first.lender
+    high = (order - int.from_bytes(raw[32:64], "big")).to_bytes(32, "big")
+    malleable = raw[:32] + high + bytes([55 - raw[64]])
+    assert signed_rekey(moved, program, 1, by="lender") == raw
+    for lender in (stranger, elsewhere, late, malleable, bytes(65), b"\xff" * 65, first.borrower):
+        rekeys = (replace(first, lender=lender), second)
+        altered = replace(thrice, vaults=(replace(vault, rekeys=rekeys),))
+        refused("reserves/signature", resigned(moved, altered))
+    for rekeys in (
+        (second, first),
+        (replace(first, borrower=stranger), second),
+        (replace(first, program=b"\xab" * 32), second),
+    ):
+        altered = replace(thrice, vaults=(replace(vault, rekeys=rekeys),))
+        refused("reserves/signature", resigned(moved, altered))
+    for evm in (
+        replace(thrice.evm, book=b"\xab" * 20),
+        replace(thrice.evm, chain_id=thrice.evm.chain_id + 1),
+    ):
+        refused("reserves/signature", resigned(moved, replace(thrice, evm=evm)))
+    verify(resigned(moved, thrice))
+
+
+def test_an_agreement_that_is_missing_is_missed(moved, thrice):
+    [vault] = thrice.vaults
+    old, middle, newest = vault.generations
+    for changes in (
+        {"rekeys": ()},
+        {"rekeys": vault.rekeys[:1]},
+        {"generations": ()},
+        {"generations": (old, middle)},
+        {"generations": (middle, old, newest)},
+        {"generations": (old, old, newest)},
+        {"generations": (replace(old, number=1), newest)},
+        {"generations": (old, replace(middle, number=2))},
+        {"generations": (old, replace(newest, number=3))},
+    ):
+        altered = replace(thrice, vaults=(replace(vault, **changes),))
+        refused("reserves/altered", resigned(moved, altered))
+    partly = replace(vault, generations=(middle, newest))
+    refused("reserves/short", resigned(moved, replace(thrice, vaults=(partly,))))
+
+
+def test_a_vault_of_before_is_no_later_one(moved, thrice):
+    """Both parties sign a way back: no cosigner takes that up, and no verifier."""
+    [vault] = thrice.vaults
+    old, _, newest = vault.generations
+    program = bytes.fromhex(vault.terms.vault[2:])
+    back = replace(
+        vault.rekeys[1],
+        program=program,
+        borrower=signed_rekey(moved, program, 2, by="borrower"),
+        lender=signed_rekey(moved, program, 2, by="lender"),
+    )
+    again = replace(old, number=newest.number)
+    altered = replace(vault, rekeys=(vault.rekeys[0], back), generations=(again,))
+    refused("reserves/altered", resigned(moved, replace(thrice, vaults=(altered,))))
+
+
+def test_a_loan_is_stated_once_whatever_its_vaults(moved, thrice):
+    [vault] = thrice.vaults
+    old, middle, newest = vault.generations
+    parts = replace(vault, generations=(old, newest)), replace(vault, generations=(middle,))
+    fewer = replace(parts[1], rekeys=vault.rekeys[:1])
+    refused("reserves/altered", resigned(moved, replace(thrice, vaults=(parts[0], fewer))))
+
+
+def test_the_quorum_of_each_generation_signs(thrice):
+    [vault] = thrice.vaults
+    old, middle, newest = vault.generations
+    for changed in (
+        (replace(old, proof=newest.proof), middle, newest),
+        (old, replace(middle, proof=old.proof), newest),
+        (old, middle, replace(newest, proof=middle.proof)),
+    ):
+        altered = replace(thrice, vaults=(replace(vault, generations=changed),))
+        refused("reserves/signature", altered)
+
+
+def test_no_leaf_of_an_agreement_can_be_altered(thrice):
+    text = write_statement(thrice)
+    for path in leaves(json.loads(text)):
+        if path[0] != "vaults" or (path[2] != "rekeys" and path[-1] != "number"):
+            continue
+        value = json.loads(text)
+        for step in path:
+            value = value[step]
+        for change in bent(value):
+            altered = json.loads(text)
+            put(altered, path, change)
+            with pytest.raises(EscrowError) as refusal:
+                verify(read_statement(json.dumps(altered)))
+            assert refusal.value.code in ("reserves/format", "reserves/altered"), path
+            if "message" not in refusal.value.facts:
+                continue
+            altered["message"] = refusal.value.facts["expected"]
+            with pytest.raises(EscrowError) as refusal:
+                verify(read_statement(json.dumps(altered)))
+            assert refusal.value.code in ("reserves/signature", "reserves/altered"), path
+
+
+def test_one_who_knows_of_no_agreement_signs_none(moved):
+    """It sees a vault of its own, and coins missing from it."""
+    with moved.fork() as fork:
+        view, [deal] = view_of(fork), fork.loans
+        known = view.custodies[deal.id]
+        before = Custody(known.terms, known.vaults[:1])
+        behind = replace(view, custodies={deal.id: before})
+        signer = SoftwareSigner(fork.party("lender").keys)
+        late = Voucher(signer, role="lender", view=behind)
+        with pytest.raises(Refused, match="reserves/altered"):
+            late.review(observe(view, at=fork.now))
+        voucher(fork).review(observe(view, at=fork.now))
+
+
+# --- keys that sign as one ---
+
+
+@pytest.fixture(scope="module")
+def joint() -> Iterator[World]:
+    with World(config=WorldConfig(seed=1, policy="musig")) as world:
+        world.open()
+        world.evm.chain.seal()
+        yield world
+
+
+def group(world: World, name: str, **changes: object) -> Voucher:
+    keys, view = world.party(name).keys, changes.get("view", view_of(world))
+    return Voucher(SoftwareSigner(keys), role=name, view=view, musig=MusigSigner(keys))
+
+
+def test_two_keys_sign_as_one(joint, tmp_path, capsys):
+    joint.save(tmp_path / "a.world")
+    texts = []
+    for name in ("r.json", "again.json"):
+        argv = ("prove", "--world", str(tmp_path / "a.world"), "--out", str(tmp_path / name))
+        assert cli(capsys, *argv)[0] == 0
+        texts.append((tmp_path / name).read_text())
+    assert texts[0] == texts[1]
+    found = run("verify", str(tmp_path / "r.json"), "--json")
+    assert (found.returncode, found.stderr) == (0, "")
+    assert json.loads(found.stdout)["coins"] == 150_000_000
+    [generation] = read_statement(texts[0]).vaults[0].generations
+    # "smp", then base64 of one item of 64 bytes: nothing but the joint signature.
+    assert len(generation.proof) == len("smp") + 88
+    altered = json.loads(texts[0])
+    altered["at"] += 1
+    with pytest.raises(BadInput, match="reserves/altered") as refusal:
+        read_statement(json.dumps(altered))
+    altered["message"] = refusal.value.facts["expected"]
+    refused("reserves/signature", read_statement(json.dumps(altered)))
+
+
+@pytest.mark.parametrize("silent", COSIGNERS)
+def test_any_two_of_a_group_sign(joint, silent):
+    with joint.fork() as fork:
+        fork.silence(silent)
+        verify(prove_world(fork))
+
+
+def test_one_of_a_group_is_not_enough(joint):
+    with joint.fork() as fork:
+        fork.silence("lender", "custodian")
+        with pytest.raises(Refused, match="cosigner/absent"):
+            prove_world(fork)
+
+
+def test_a_proof_leaves_the_future_as_it_was(joint):
+    hashes = []
+    for proves in (False, True):
+        with joint.fork() as fork:
+            if proves:
+                prove_world(fork)
+            fork.repay(fork.loans[0])
+            fork.burn(fork.loans[0], btc="0.5")
+            fork.mine(1)
+            hashes.append(fork.bitcoin.tip_hash)
+    assert hashes[0] == hashes[1]
+
+
+def test_a_group_that_moved(joint):
+    """The first vault's group is another pair then: the lender's key there was lost."""
+    with joint.fork() as fork:
+        fork.rekey(lost="lender")  # the sweep waits for a block
+        statement = prove_world(fork)
+        [vault] = statement.vaults
+        assert [(g.number, len(g.coins)) for g in vault.generations] == [(0, 1), (1, 0)]
+        verify(statement)
+        fork.mine(1)
+        statement = prove_world(fork)
+        assert [g.number for g in statement.vaults[0].generations] == [1]
+        verify(statement)
+
+
+def test_who_refuses_in_the_second_round_is_done_without(joint):
+    """Between the rounds the lender's clock goes on: the other two sign, or nobody does."""
+    with joint.fork() as fork:
+        seen = [0]
+
+        def clock() -> Seconds:
+            seen[0] += 1
+            return Seconds(fork.now + (seen[0] > 1))
+
+        late = group(fork, "lender", view=replace(view_of(fork), now=clock))
+        others = [group(fork, name) for name in ("borrower", "custodian")]
+        verify(prove(view_of(fork), vouchers=[late, *others]))
+        seen[0] = 0
+        with pytest.raises(Refused, match="reserves/stale"):
+            prove(view_of(fork), vouchers=[late, others[0]])
+        assert not any(each._musig._held for each in (late, *others)), "nonces were left"
+
+
+def test_a_signer_without_rounds_takes_no_part_in_them(joint):
+    with joint.fork() as fork:
+        vouchers = [voucher(fork), group(fork, "borrower")]
+        with pytest.raises(Refused, match="psbt/no-key"):
+            prove(view_of(fork), vouchers=vouchers)
+        vouchers.append(group(fork, "custodian"))
+        verify(prove(view_of(fork), vouchers=vouchers))
+
+
+def test_one_of_a_group_gives_nonces_for_the_statement_only(joint):
+    with joint.fork() as fork:
+        mine, [deal] = group(fork, "lender"), fork.loans
+        good = observe_only(fork)
+        proof = bip322.to_sign(good.message, owner=deal.vault)
+        other = bip322.to_sign("I owe the bearer a coin", owner=deal.vault)
+        with pytest.raises(Refused, match="reserves/signature"):
+            mine.nonces([other], good)
+        [given] = mine.nonces([proof], good)
+        assert given != proof
+        [theirs] = group(fork, "borrower").nonces([proof], good)
+        both = bip174.combine([given, theirs])
+        with pytest.raises(Refused, match="reserves/altered"):
+            mine.partial([both], replace(good, vaults=()))
+        mine.close()
+        with pytest.raises(Refused, match="musig/nonce"):
+            mine.partial([both], good)
+
+
+def test_one_of_a_group_who_answers_with_rubbish_is_done_without(joint):
+    class Liar(Voucher):
+        def partial(self, psbts, statement):
+            return tuple(psbt_of_other(psbt) for psbt in super().partial(psbts, statement))
+
+    def psbt_of_other(psbt):
+        copy = unshared(psbt._inner)
+        for each in copy.inputs:
+            each.musig2_partial_sigs = {k: bytes(32) for k in each.musig2_partial_sigs}
+        return bip174.Psbt(copy)
+
+    with joint.fork() as fork:
+        keys = fork.party("lender").keys
+        view = view_of(fork)
+        liar = Liar(SoftwareSigner(keys), role="lender", view=view, musig=MusigSigner(keys))
+        others = [group(fork, name) for name in ("borrower", "custodian")]
+        with pytest.raises(Refused, match="musig/partial"):
+            prove(view, vouchers=[liar, others[0]])
+        verify(prove(view, vouchers=[liar, *others]))

@@ -38,17 +38,19 @@ _SECRET: Final = re.compile(
 _INVALID: Final = (BTClibException, EccRuntimeError, ValueError, TypeError, IndexError)
 
 
-def to_sign(message: str, *, owner: Owner) -> Psbt:
-    """Creator and Updater: what the owner's signers sign, by its cooperative path.
+def to_sign(message: str, *, owner: Owner, path: str = "") -> Psbt:
+    """Creator and Updater: what the owner's signers sign, by ``path`` of a vault's policy: one
+    that opens at once, by default its first.
 
-    Sign, combine and finalise it as any PSBT; then ``proof_of``. Raises BadInput
-    ("reserves/format") for a message too long, and what ``update`` raises.
+    Sign, combine and finalise it as any PSBT; then ``proof_of``. Raises BadInput:
+    "reserves/format" for a message too long, "psbt/path"; and what ``update`` raises.
     """
     raw = _checked(message)
     spend = bip322.to_spend(raw, owner.script_pubkey)
     inner = bip174.Psbt.from_tx(bip322.to_sign(spend))
     inner.signed_message = raw
-    path = owner.policy.paths[0].name if isinstance(owner, PathOwner) else ""
+    if not path and isinstance(owner, PathOwner):
+        path = owner.policy.paths[0].name
     prev_txs = [spend.serialize(include_witness=True)]
     return update(Psbt(inner), owner=owner, prev_txs=prev_txs, path=path)
 
