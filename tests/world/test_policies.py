@@ -274,7 +274,9 @@ def test_a_key_that_is_destroyed_has_no_place_in_a_world():
         world_policy(WorldConfig(policy=spent))
 
 
-@pytest.mark.parametrize("policy", ["two-of-three", "three-of-five", "bank-token", "liana-style"])
+@pytest.mark.parametrize(
+    "policy", ["two-of-three", "three-of-five", "bank-token", "liana-style", "musig"]
+)
 def test_reserves_are_proven_whoever_holds_the_keys(new, policy):
     world = of(new, policy)
     world.open()
