@@ -108,6 +108,11 @@ UNSOUND: Final[tuple[dict[str, Any], ...]] = (
 
 BY: Final = st.sampled_from((None,) * 12 + tuple(Role))
 """Who asks; ``None``: whoever is entitled."""
+AGREED: Final = st.sampled_from(
+    ((Role.BORROWER, Role.LENDER),) * 5
+    + ((), (Role.BORROWER,), (Role.LENDER,), (Role.BORROWER, Role.CUSTODIAN), tuple(Role))
+)
+"""Whose signatures stand under a re-key."""
 SEES: Final = st.sampled_from((None,) * 20 + (Role.BORROWER, Role.STRANGER))
 """Who reports a fact; ``None``: the watcher, and then it is a fact."""
 WAIT: Final = st.sampled_from((*(0,) * 8, 1, 1, 60, HOUR - 1, HOUR, HOUR + 1, DAY))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -10,15 +11,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from escrow.core.decide import Command
-from escrow.core.due import Effect, PayBurns, due
+from escrow.core.due import Effect, PayBurns, SweepVault, due
 from escrow.core.errors import CODES, Rejected
 from escrow.core.laws import Step
 from escrow.core.payouts import STUCK_AFTER
-from escrow.core.phases import debt_now, loan_phase
-from escrow.core.regions.loan import Called
+from escrow.core.phases import backing, debt_now, loan_phase
+from escrow.core.regions.loan import Accepted, Called, Draft, Ended, Offered
 from escrow.core.regions.system import active_seconds, stale_from
 from escrow.core.regions.token import free
-from escrow.core.regions.vault import Coin
+from escrow.core.regions.vault import Coin, Payout, change_of, find, locked
 from escrow.core.roles import Role
 from escrow.core.rules import interest_due
 from escrow.core.state import Escrow
@@ -52,11 +53,13 @@ from escrow.core.verbs.open import Open
 from escrow.core.verbs.payout import SawPayout, SawPayoutDepth, SawPayoutStuck, SawPayoutVoid
 from escrow.core.verbs.pledge import SawCoin, SawCoinGone
 from escrow.core.verbs.recover import NoteRecovery, SawRecovery
+from escrow.core.verbs.rekey import Rekey, SawGeneration
 from escrow.core.verbs.repay import Repay
 from escrow.core.verbs.retire import Retire
 from escrow.core.verbs.tick import Tick
 from escrow.core.verbs.top_up import TopUp
 from escrow.testing.draws import (
+    AGREED,
     BY,
     DEPTH,
     NEAR,
@@ -72,7 +75,7 @@ from escrow.testing.draws import (
     some_terms,
 )
 from escrow.testing.play import dump, play
-from escrow.testing.respond import BURIED, pay_burns, respond
+from escrow.testing.respond import BURIED, pay_burns, respond, sweep_of
 
 STAGES: Final = {
     phase: place
@@ -96,10 +99,12 @@ STARTS: Final = (
     "ACTIVE",
     "SECURED",
     "RELEASING",
+    "REKEYED",
     "AWAITING_COLLATERAL",
     "DRAFT",
 )
-"""Where stories start: most of them with money lent, one with a payout under way."""
+"""Where stories start: most of them with money lent, one with a payout under way, one with coins
+at an address whose keys were replaced."""
 
 
 class EscrowMachine(RuleBasedStateMachine):
@@ -194,6 +199,9 @@ class EscrowMachine(RuleBasedStateMachine):
                     self._do(effect)
         if stage == "MARGIN_CALL":
             self.squeeze(level="call_ltv", near=0, then=False)
+        if stage == "REKEYED":
+            self.another_coin(wait=0, sats=COIN, near=0)
+            self._rekey(self.now, by=Role.OPERATOR)
 
     @rule()
     def go_on(self) -> None:
@@ -388,6 +396,213 @@ class EscrowMachine(RuleBasedStateMachine):
     def _sent(self, pick: int) -> str:
         sent = self.escrow.vault.payouts
         return sent[-1 - pick % len(sent)].txid if sent else "unheard-of"
+
+    # Coins that move within the vault, and a vault whose keys are replaced.
+
+    def _move(
+        self, coins: Sequence[Coin], *, at: Seconds, by: Role | None = None, keeps: int = 0
+    ) -> Payout:
+        """These coins become one, less what somebody ``keeps``; it is buried where told."""
+        payout = sweep_of(coins, txid=f"sweep-{len(self.history)}")
+        payout = replace(payout, change=Sats(payout.change - keeps))
+        self.ask(SawPayout(by or Role.WATCHER, at, payout), fact=by is None)
+        return payout
+
+    def _bury(self, payout: Payout, depth: int) -> None:
+        """Both the payout, if the rules know it, and what it gives back, or nothing at all."""
+        if any(known.txid == payout.txid for known in self.escrow.vault.payouts):
+            at, back = self.now, change_of(payout)
+            self.ask(SawCoin(Role.WATCHER, at, back, payout.change, depth, height=1), fact=True)
+            self.ask(SawPayoutDepth(Role.WATCHER, at, payout.txid, depth), fact=True)
+
+    @rule(
+        wait=WAIT,
+        by=SEES,
+        what=st.sampled_from(("backing", "backing", "locked", "any")),
+        coins=st.integers(1, 7),
+        keeps=st.sampled_from((0, 0, 0, 0, 0, 1, -1)),
+        fee=st.sampled_from((0, 0, 0, 0, 0, 0, 1)),
+        depth=DEPTH,
+    )
+    def consolidate(
+        self, *, wait: int, by: Role | None, what: str, coins: int, keeps: int, fee: int, depth: int
+    ) -> None:
+        """Coins are gathered into one and nobody is paid: right, or a sat goes elsewhere."""
+        vault = self.escrow.vault
+        able = {"backing": backing(self.escrow), "locked": locked(vault), "any": vault.coins}[what]
+        inputs = [coin for i, coin in enumerate(reversed(able)) if coins >> i & 1]
+        payout = sweep_of(inputs, txid=f"sweep-{len(self.history)}")
+        payout = replace(payout, fee=Sats(fee), change=Sats(payout.change - fee - keeps))
+        self.ask(SawPayout(by or Role.WATCHER, self._later(wait), payout), fact=by is None)
+        self._bury(payout, depth)
+
+    @rule(
+        wait=WAIT,
+        by=SEES,
+        pick=PICK,
+        more=st.integers(0, 3),
+        fewer=st.integers(0, 1),
+        keeps=st.sampled_from((0, 0, 0, 0, 1)),
+        depth=DEPTH,
+    )
+    def gather_instead(
+        self,
+        *,
+        wait: int,
+        by: Role | None,
+        pick: int,
+        more: int,
+        fewer: int,
+        keeps: int,
+        depth: int,
+    ) -> None:
+        """A sweep takes coins of what was sent, payout or sweep; perhaps others too, or not all."""
+        escrow, txid = self.escrow, self._sent(pick)
+        old = next((p for p in escrow.vault.payouts if p.txid == txid), None)
+        if old is not None:
+            others = [c for i, c in enumerate(reversed(backing(escrow))) if more >> i & 1]
+            taken = [c for c in escrow.vault.coins if c.outpoint in old.inputs[fewer:]]
+            payout = self._move([*taken, *others], at=self._later(wait), by=by, keeps=keeps)
+            self._bury(payout, depth)
+
+    @rule(
+        wait=WAIT,
+        by=SEES,
+        pick=PICK,
+        burns=st.integers(1, 2),
+        fee=st.sampled_from((0, 1, 2_000)),
+        depth=DEPTH,
+    )
+    def pay_instead(
+        self, *, wait: int, by: Role | None, pick: int, burns: int, fee: int, depth: int
+    ) -> None:
+        """A payout takes the coins of a sweep that nothing is built on."""
+        escrow = self.escrow
+        sweeps = [p for p in escrow.vault.payouts if not p.paid]
+        ids = [burn.id for burn in escrow.token.burns][-burns:]
+        if sweeps and ids:
+            old = sweeps[-1 - pick % len(sweeps)]
+            inputs = [coin for coin in escrow.vault.coins if coin.outpoint in old.inputs]
+            txid = f"instead-{len(self.history)}"
+            payout = pay_burns(escrow, txid=txid, coins=inputs, burns=ids, fee=Sats(fee))
+            self.ask(SawPayout(by or Role.WATCHER, self._later(wait), payout), fact=by is None)
+            if payout.change > 0:
+                self._bury(payout, depth)
+
+    @rule(wait=WAIT, dig=st.sampled_from((0, 1)), thief=st.booleans(), again=st.booleans())
+    def undo_sweep(self, *, wait: int, dig: int, thief: bool, again: bool) -> None:
+        """A reorganisation takes the newest sweep and what it gave back; it is void, or returns."""
+        sweeps = [p for p in self.escrow.vault.payouts if not p.paid]
+        if sweeps:
+            at, old = self._later(wait), sweeps[-1]
+            back = change_of(old)
+            self.ask(SawCoin(Role.WATCHER, at, back, old.change, dig, height=2), fact=True)
+            self.ask(SawPayoutDepth(Role.WATCHER, at, old.txid, dig), fact=True)
+            spender = "theft" if thief else ""
+            if again:
+                self._bury(old, BURIED)
+                return
+            self.ask(SawPayoutVoid(Role.WATCHER, at, old.txid, spender), fact=True)
+            if thief and (coin := find(self.escrow.vault, old.inputs[0])):
+                gone = SawCoinGone(Role.WATCHER, at, coin.outpoint, spender)
+                self.ask(gone, fact=True)
+
+    @rule(
+        wait=WAIT,
+        by=BY,
+        agreed=AGREED,
+        vault=st.sampled_from(("new",) * 6 + ("terms", "newest")),
+        skip=st.sampled_from((0, 0, 0, 0, 0, 1, -1)),
+        then=st.sampled_from(("wait", "sweep", "sweep", "settle")),
+        depth=DEPTH,
+    )
+    def rekey(
+        self,
+        *,
+        wait: int,
+        by: Role | None,
+        agreed: tuple[Role, ...],
+        vault: str,
+        skip: int,
+        then: str,
+        depth: int,
+    ) -> None:
+        """A key is replaced, with or without leave; then the coins may move, some or all."""
+        at = self._later(wait)
+        self._rekey(at, by=by or Role.OPERATOR, agreed=agreed, vault=vault, skip=skip)
+        if then == "settle":
+            self.settle()
+        old = [c for c in backing(self.escrow) if c.generation < self._newest]
+        if then == "sweep" and old:
+            self._bury(self._move(old, at=self.now), depth)
+
+    @property
+    def _newest(self) -> int:
+        return len(self.escrow.vault.generations)
+
+    def _rekey(
+        self,
+        at: Seconds,
+        *,
+        by: Role,
+        agreed: tuple[Role, ...] = (Role.BORROWER, Role.LENDER),
+        vault: str = "new",
+        skip: int = 0,
+    ) -> None:
+        known = [each.program for each in self.escrow.vault.generations]
+        program = {
+            "new": f"0x{len(self.history) + 1:064x}",
+            "terms": self.offered.vault,
+            "newest": known[-1] if known else self.offered.vault,
+        }[vault]
+        role = ("custodian", "lender", "borrower")[len(known) % 3]
+        before = self.escrow
+        if self.ask(Rekey(by, at, program, role, self._newest + 1 + skip, agreed)) is None:
+            assert {Role.BORROWER, Role.LENDER} <= set(agreed), "a party did not agree"
+            assert (vault, skip) == ("new", 0), "one after the other, and none twice"
+            assert all(p.final for p in before.vault.payouts), "a payout was under way"
+            assert not isinstance(before.loan, Draft | Offered | Accepted | Ended), "not live"
+            after = self.escrow
+            assert (after.loan, after.token) == (before.loan, before.token)
+            assert after.vault.coins == before.vault.coins
+
+    @rule(
+        wait=WAIT,
+        by=SEES,
+        back=st.sampled_from((1, 1, 2, 0, -1)),
+        sats=st.sampled_from((COIN, MIN_DEPOSIT, COIN // 3)),
+        near=st.sampled_from((0, 0, 1, -1)),
+        depth=DEPTH,
+        minted=st.booleans(),
+    )
+    def deposit_to_older(
+        self,
+        *,
+        wait: int,
+        by: Role | None,
+        back: int,
+        sats: int,
+        near: int,
+        depth: int,
+        minted: bool,
+    ) -> None:
+        """A coin comes to an address that was given up, and perhaps is minted for."""
+        at, outpoint = self._later(wait), f"coin-{len(self.history)}:0"
+        worth, place = Sats(sats + near), self._newest - back
+        self.ask(SawCoin(Role.WATCHER, at, outpoint, worth, depth, height=1), fact=True)
+        self.ask(SawGeneration(by or Role.WATCHER, at, outpoint, place), fact=by is None)
+        if minted:
+            self.ask(Mint(Role.ATTESTOR, at, outpoint, worth))
+
+    @rule(wait=WAIT, by=SEES, pick=PICK, back=st.sampled_from((0, 0, 1, 1, 2, -1)))
+    def place(self, *, wait: int, by: Role | None, pick: int, back: int) -> None:
+        """A coin is found at another address of the vault than was supposed; or none is there."""
+        coin, at = self._coin(pick), self._later(wait)
+        outpoint = coin.outpoint if coin else "unheard-of:0"
+        seen = SawGeneration(by or Role.WATCHER, at, outpoint, self._newest - back)
+        self.ask(seen, fact=by is None)
+        places = {each.generation for each in self.escrow.vault.coins}
+        assert places <= set(range(self._newest + 1)), "a coin lies where no address is"
 
     @rule(wait=WAIT, by=SEES, pick=PICK)
     def recover(self, *, wait: int, by: Role | None, pick: int) -> None:
@@ -619,6 +834,9 @@ class EscrowMachine(RuleBasedStateMachine):
             # A loss that falls on tokens burned before it leaves fewer than the coin backed.
             if refusal is not None and refusal.code != "retire/insufficient":
                 raise AssertionError(f"{effect} is due, but {refusal}")
+        if isinstance(effect, SweepVault):
+            left = [e for e in due(self.escrow) if isinstance(e, SweepVault)]
+            assert effect.generation not in {e.generation for e in left}, f"{effect} did not help"
 
     @rule(pick=PICK)
     def say_again(self, *, pick: int) -> None:

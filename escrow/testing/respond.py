@@ -47,6 +47,12 @@ def pay_burns(
     return Payout(txid, tuple(coin.outpoint for coin in coins), paid, fee, Sats(change))
 
 
+def sweep_of(coins: Sequence[Coin], *, txid: str) -> Payout:
+    """A sweep of ``coins``: one coin of the vault again, to the sat; others paid the miner."""
+    whole = Sats(sum(coin.sats for coin in coins))
+    return Payout(txid, tuple(coin.outpoint for coin in coins), (), Sats(0), whole)
+
+
 def respond(escrow: Escrow, effect: Effect, *, at: Seconds) -> tuple[Command, ...]:
     """What a perfect world says back once ``effect`` was performed; empty if it must wait."""
     match effect:
@@ -74,10 +80,9 @@ def respond(escrow: Escrow, effect: Effect, *, at: Seconds) -> tuple[Command, ..
         case owing.PayBurns():
             return _payout(escrow, effect, at=at)
         case owing.SweepVault(coins=coins):
-            whole = Sats(sum(coin.sats for coin in coins))
-            inputs = tuple(coin.outpoint for coin in coins)
-            txid = f"sweep-{len(escrow.vault.payouts)}"
-            return _seen(Payout(txid, inputs, (), Sats(0), whole), at=at)
+            # No two sweeps have a name in common, though one of them was void in between.
+            txid = f"moved-{at}-{coins[-1].outpoint}"
+            return _seen(sweep_of(coins, txid=txid), at=at)
         case owing.BuryPayout(txid=txid):
             return (SawPayoutDepth(Role.WATCHER, at, txid, BURIED),)
         case owing.BumpPayout(txid=txid):

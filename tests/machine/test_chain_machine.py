@@ -13,6 +13,7 @@ from escrow.adapters.bitcoin.block import parse
 from escrow.adapters.bitcoin.policy import read_transaction
 from escrow.adapters.evm.client import terms_mapping
 from escrow.adapters.evm.typed import encode_terms
+from escrow.config import POLICY, WorldConfig
 from escrow.core.errors import CODES, EscrowError
 from escrow.core.phases import debt_now
 from escrow.core.regions import loan as ln
@@ -41,6 +42,11 @@ WALLETS = ("borrower", "lender", "liquidator", "stranger")
 BY = st.sampled_from(PARTIES)
 WHICH = st.integers(0, LOANS - 1)
 BTC = st.sampled_from(("1", "0.0001", "0.5"))
+POLICIES = st.sampled_from((POLICY, POLICY, POLICY, "liana-style", "musig"))
+"""Whose coins move: most worlds are as worlds are; in one a path opens to coins that rest, and in
+one a key is made of all keys."""
+SELDOM = st.sampled_from((None, None, "consolidate", "consolidate", "refresh"))
+"""Sweeps, and as often none."""
 
 
 class ChainMachine(RuleBasedStateMachine):
@@ -61,6 +67,10 @@ class ChainMachine(RuleBasedStateMachine):
 
     def _deal(self, which: int) -> Deal:
         return self.world.loans[which % len(self.world.loans)]
+
+    def _vaults(self, deal: Deal):
+        """Every generation of the vault, oldest first."""
+        return self.world._vaults_of(deal.id)
 
     def _try(self, ask, *args, **named) -> None:
         """Do it; if it is refused, nothing may have changed."""
@@ -91,11 +101,24 @@ class ChainMachine(RuleBasedStateMachine):
         stage=st.sampled_from(("active", "active", "opened", "none")),
         kind=st.sampled_from(("take-over", "third-party")),
         confirmations=st.sampled_from((2, 1, 6)),
+        policy=POLICIES,
+        moved=st.sampled_from((None, None, None, "consolidate", "rekey")),
     )
-    def start(self, stage, kind, confirmations):
+    def start(self, stage, kind, confirmations, policy, moved):
+        """Some stories begin with two coins, and with a sweep of them in the mempool."""
+        if policy != POLICY:
+            self.world.close()
+            self.world = World(config=WorldConfig(seed=7, policy=policy))
+            self.mined = sum(self._coins(name) for name in WALLETS)
         terms = {**SHORT, "liquidation": kind, "confirmations": confirmations}
         if stage == "active":
-            self.world.open(**terms)
+            deal = self.world.open(**terms)
+            if moved:
+                self.world.top_up(deal, btc="0.2")
+            if moved == "consolidate":
+                self.world.consolidate(deal)
+            elif moved == "rekey":
+                self._try(self.world.rekey, deal, lost=deal.vault.policy.roles[-1].name)
         elif stage == "opened":
             self.world.accept(self.world.offer(self.world.terms(**terms)))
 
@@ -137,6 +160,34 @@ class ChainMachine(RuleBasedStateMachine):
     @rule(which=WHICH)
     def recover(self, which):
         self._try(self.world.recover, self._deal(which))
+
+    # --- custody ---
+
+    @precondition(lambda self: self.world.loans)
+    @rule(which=WHICH, by=st.sampled_from(WALLETS), verb=SELDOM)
+    def gather(self, which, by, verb):
+        """Coins of the vault move within it. Seldom: a sweep makes a step of a story dear."""
+        if verb:
+            self._try(getattr(self.world, verb), self._deal(which), by=by)
+
+    @precondition(lambda self: self.world.loans)
+    @rule(which=WHICH, lost=st.sampled_from((None, None, None, 0, 1, 2, 3, "oracle")))
+    def rekey(self, which, lost):
+        """A role's key is lost, whichever the policy has; or that of nobody's."""
+        deal = self._deal(which)
+        if isinstance(lost, int):
+            roles = deal.vault.policy.roles
+            lost = roles[lost % len(roles)].name
+        if lost:
+            self._try(self.world.rekey, deal, lost=lost)
+
+    @precondition(lambda self: any(deal.state.vault.generations for deal in self.world.loans))
+    @rule(which=WHICH, back=st.integers(0, 2), btc=st.sampled_from(("0.0001", "0.2")))
+    def send_to_older(self, which, back, btc):
+        """Somebody still has an address from before."""
+        vaults = self._vaults(self._deal(which))
+        older = vaults[max(0, len(vaults) - 1 - back)]
+        self._try(self.world.pay, "borrower", btc=btc, to=older.address)
 
     # --- money ---
 
@@ -270,7 +321,8 @@ class ChainMachine(RuleBasedStateMachine):
         world = self.world
         now = sum(self._coins(name) for name in WALLETS)
         for deal in world.loans:
-            now += sum(coin.sats for coin in world.bitcoin.coins(deal.vault.script_pubkey))
+            for vault in self._vaults(deal):
+                now += sum(coin.sats for coin in world.bitcoin.coins(vault.script_pubkey))
         assert now + self._fees() == self.mined
 
     def _fees(self) -> int:

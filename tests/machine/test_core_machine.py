@@ -102,6 +102,8 @@ REACHED = {
     "PayoutReplaced",
     "PayoutVoid",
     "CoinsRecovered",
+    "Rekeyed",
+    "CoinPlaced",
     "CoinReorged",
     "CoinLost",
     "Retired",
