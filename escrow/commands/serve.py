@@ -60,7 +60,9 @@ def bitcoin(
     except ModuleNotFoundError as missing:
         if (missing.name or "").startswith("escrow"):
             raise
-        raise BadInput("extra/missing", extra="web") from None
+        raise BadInput(
+            "extra/missing", extra="web", install="pip install 'escrow-sim[web]'"
+        ) from None
     with ExitStack() as stack:
         bound = stack.enter_context(listen(host=host, port=port))
         node, mine = _chain(stack, scene=scene, world=world, seed=seed, fund=fund)
