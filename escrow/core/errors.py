@@ -159,7 +159,7 @@ CODES: Final[dict[str, str]] = {
     "psbt/no-key": "this signer holds none of the keys that the inputs name",
     "psbt/incomplete": "too few signatures to finalise",
     "psbt/duplicate": "two signatures by one key that differ",
-    "psbt/stale": "signatures for an older transaction, or for a coin that is gone",
+    "psbt/stale": "signatures for another draft of this payment, void now",
     "psbt/sighash": "a signature that does not commit to the whole transaction",
     "psbt/version": "this role works on another PSBT version",
     "psbt/too-large": "the PSBT is larger than any that could be relayed",

@@ -15,6 +15,7 @@ LAST_WORDS = {
     "2_release": "loan RELEASED",
     "3_margin_call": "same state: False",
     "4_liquidation": "loan SETTLED",
+    "5_lost_key": "loan RELEASED",
 }
 
 
