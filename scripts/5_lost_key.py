@@ -1,4 +1,4 @@
-"""The lender loses its key: the coins move to a new vault. Then fees jump while they are released."""
+"""The lender loses its key: the coins move to a new vault. Fees jump while they are released."""
 
 # %% A loan on a vault of three keys out of five.
 from escrow import World
