@@ -108,4 +108,4 @@ def test_without_the_extra_it_says_which_one(monkeypatch: pytest.MonkeyPatch, ab
     monkeypatch.setitem(sys.modules, absent, None)
     with pytest.raises(EscrowError) as refusal:
         app(["bitcoin", "--host", "nonsense"], standalone_mode=False)
-    assert (refusal.value.code, refusal.value.facts) == ("extra/missing", {"extra": "web"})
+    assert (refusal.value.code, refusal.value.facts["extra"]) == ("extra/missing", "web")
