@@ -274,6 +274,19 @@ def test_a_lock_outlives_the_process(tmp_path: Path, hsm: SoftHsm) -> None:
         assert guess(store.token("officer")).facts["tries_left"] == 0
 
 
+def test_a_store_that_is_opened_again_is_not_written_again(tmp_path: Path) -> None:
+    """Another process may be reading its settings: half of them would mean other tokens."""
+    with SoftHsm(tmp_path / "store") as store:
+        token(store)
+    conf = tmp_path / "store" / "softhsm2.conf"
+    before = conf.stat()
+    with SoftHsm(tmp_path / "store") as again:
+        assert again.token("officer").counts is not None
+    after = conf.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert sorted(each.name for each in conf.parent.glob("softhsm2*")) == ["softhsm2.conf"]
+
+
 def test_a_try_is_written_down_before_it_is_made(
     hsm: SoftHsm, monkeypatch: pytest.MonkeyPatch
 ) -> None:

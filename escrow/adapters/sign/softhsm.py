@@ -7,6 +7,7 @@ material comes from OpenSSL's generator, so no two runs have the same keys.
 from __future__ import annotations
 
 import ctypes
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -38,12 +39,12 @@ class SoftHsm:
             tokens = self.home / "tokens"
             tokens.mkdir(mode=0o700, parents=True, exist_ok=True)
             conf = self.home / "softhsm2.conf"
-            conf.write_text(
+            _write_once(
+                conf,
                 f"directories.tokendir = {tokens}\n"
                 "objectstore.backend = file\n"
                 "log.level = ERROR\n"
                 "slots.removable = false\n",
-                "utf-8",
             )
         except OSError as error:
             raise Refused("hsm/failed", reason=type(error).__name__) from error
@@ -118,3 +119,13 @@ class SoftHsm:
             )
         if answer:
             raise Refused("hsm/failed", reason=f"C_InitToken {answer:#x}")
+
+
+def _write_once(path: Path, text: str) -> None:
+    """Another process that starts its library meanwhile never reads half a file: one without the
+    folder would mean the machine's own tokens."""
+    if path.exists() and path.read_text("utf-8") == text:
+        return
+    draft = path.with_suffix(f".{os.getpid()}")
+    draft.write_text(text, "utf-8")
+    os.replace(draft, path)
