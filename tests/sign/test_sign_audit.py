@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -161,7 +162,11 @@ def test_a_broken_log_is_kept_aside_as_evidence(path: Path) -> None:
 
 
 def test_a_disk_that_refuses_is_an_error_of_ours(tmp_path: Path) -> None:
-    log = AuditLog(tmp_path / "missing" / "officer.jsonl")
+    folder = tmp_path / "store"
+    assert code(lambda: AuditLog(folder / "officer.jsonl")) == "signer/audit"
+    folder.mkdir()
+    log = AuditLog(folder / "officer.jsonl")
+    shutil.rmtree(folder)
     assert code(lambda: log.append(Entry(1, "sign", "done"))) == "signer/audit"
 
     def use() -> None:

@@ -10,20 +10,15 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from escrow.adapters.sign.turns import held
 from escrow.core.errors import EscrowError, Refused
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
 
 MAX_LOG: Final = 64 * 2**20
 """Largest log that is read, bytes: about a hundred thousand signatures."""
@@ -61,7 +56,8 @@ class AuditLog:
     def __init__(self, path: Path | None = None, *, durable: bool = True) -> None:
         """Read what is there and check it. ``path`` need not exist; its folder must.
 
-        ``durable``: an entry is on the disk, and not on its way there, when it is written.
+        ``durable``: an entry is on the disk, and not on its way there, when it is written. Raises
+        Refused("signer/audit") if the folder does not let anybody take turns.
         """
         self._path = path
         self._durable = durable
@@ -70,7 +66,8 @@ class AuditLog:
         self._size = 0
         self.broken = False
         """The file is not what was written: nothing can be appended."""
-        self.refresh()
+        with self.exclusive():
+            pass  # reads: log and anchor belong together only while nobody writes
 
     def __repr__(self) -> str:
         return f"AuditLog({len(self._entries)} entries{', broken' if self.broken else ''})"
@@ -91,19 +88,13 @@ class AuditLog:
         if self._path is None:
             yield
             return
-        try:
-            file = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise Refused("signer/audit", reason=type(error).__name__) from error
-        try:
-            if sys.platform == "win32":
-                msvcrt.locking(file, msvcrt.LK_LOCK, 1)
-            else:
-                fcntl.flock(file, fcntl.LOCK_EX)
+        with ExitStack() as turn:
+            try:
+                turn.enter_context(held(self._path.with_suffix(".lock")))
+            except OSError as error:
+                raise Refused("signer/audit", reason=type(error).__name__) from error
             self.refresh()
             yield
-        finally:
-            os.close(file)  # lets go of the lock
 
     def refresh(self) -> None:
         """Read what others appended; find out whether the file is still whole."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Final
 
+from escrow.adapters.sign.turns import held
 from escrow.core.errors import BadInput, EscrowError, Refused
 
 if TYPE_CHECKING:
@@ -71,7 +72,13 @@ class Module:
         """
         pkcs11_error = _pkcs11_error()
         refusal: EscrowError | None = None
-        with self._turn.lock:
+        with self._turn.lock, ExitStack() as turn:
+            if self.conf is not None and self._turn.is_free:
+                # SoftHSM reads a token's files while another process may be writing them.
+                try:
+                    turn.enter_context(held(self.conf.with_suffix(".lock")))
+                except OSError as error:
+                    raise Refused("hsm/failed", reason=type(error).__name__) from error
             try:
                 with self._turn.taken(self.conf) as library:
                     yield library
@@ -104,6 +111,11 @@ class _Turn:
         self.store: tuple[int, str] | None = None
         self._library: Library | None = None
         self._depth = 0
+
+    @property
+    def is_free(self) -> bool:
+        """Does no caller have the library?"""
+        return not self._depth
 
     @staticmethod
     def key(conf: Path | None) -> tuple[int, str]:
