@@ -16,6 +16,7 @@ from escrow.actors.generations import Generations
 from escrow.actors.party import Party
 from escrow.actors.reserves import fee_of, reserves
 from escrow.adapters.bitcoin.musig import MusigSigner
+from escrow.adapters.bitcoin.policy import SEQUENCE_REPLACEABLE
 from escrow.adapters.bitcoin.psbt import Psbt, Spend, SpendInput, asked, inspect, sign
 from escrow.core.errors import Refused, Rejected
 from escrow.core.payouts import Output, recognise
@@ -24,9 +25,6 @@ from escrow.core.regions.vault import Payout
 from escrow.core.terms import Terms
 from escrow.core.units import DAY, Sats, Seconds
 from escrow.ports import BitcoinView, EvmView, OutPoint
-
-REPLACEABLE: Final = 0xFFFFFFFD
-"""Highest nSequence of a spend that may be replaced (BIP-125)."""
 
 _WALLET: Final = b"\x00\x14"  # P2WPKH (BIP-141)
 
@@ -133,7 +131,8 @@ class Cosigner:
         spend = inspect(psbt)
         rivals: list[str] = []
         ours = tuple(each for each in spend.inputs if each.script_pubkey == script)
-        for each in spend.inputs if not self._is_sweep(psbt, spend, ours, scripts[-1]) else ours:
+        swept = self._is_sweep(psbt, spend, ours, scripts[-1])
+        for each in ours if swept else spend.inputs:
             coin = self._bitcoin.coin(each.outpoint)
             depth = self._bitcoin.height - coin.height + 1 if coin else 0
             # What is spent in a block is no coin any more; what spends it waits.
@@ -142,15 +141,14 @@ class Cosigner:
             rival = self._bitcoin.spender(each.outpoint)
             if rival not in (None, spend.txid, *rivals):
                 rivals.append(rival or "")
-        swept = self._is_sweep(psbt, spend, ours, scripts[-1])
         if script != scripts[-1] and not swept:
             raise Refused("cosigner/input", outpoint=str(spend.inputs[0].outpoint), reason="old")
         if not 0 <= spend.fee <= terms.max_fee:
             raise Refused("cosigner/fee", fee=spend.fee, bound=terms.max_fee)
         if spend.locktime:
             raise Refused("cosigner/loan-state", locktime=spend.locktime)
-        if any(each.sequence > REPLACEABLE for each in spend.inputs):
-            raise Refused("cosigner/sequence", highest=REPLACEABLE)
+        if any(each.sequence > SEQUENCE_REPLACEABLE for each in spend.inputs):
+            raise Refused("cosigner/sequence", highest=SEQUENCE_REPLACEABLE)
         check_rested(spend.inputs, bitcoin=self._bitcoin)
         if swept:
             return spend, self._judge_sweep(spend, ours, rivals, loan=loan, scripts=scripts)

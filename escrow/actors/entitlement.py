@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
+from escrow.adapters.bitcoin.policy import relative_lock
 from escrow.adapters.bitcoin.psbt import SpendInput
 from escrow.core.errors import Refused
 from escrow.core.regions.system import (
@@ -35,12 +35,6 @@ from escrow.core.rules import (
 from escrow.core.terms import Liquidation, Terms
 from escrow.core.units import Bps, Cents, PriceE8, Sats, Seconds
 from escrow.ports import BitcoinView, EvmView, Said
-
-_NO_LOCK: Final = 1 << 31  # BIP-68
-_IS_TIME: Final = 1 << 22
-_VALUE: Final = 0xFFFF
-_UNIT: Final = 9
-"""A relative lock counts units of 2⁹ seconds (BIP-68)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +103,13 @@ def check_rested(inputs: Sequence[SpendInput], *, bitcoin: BitcoinView) -> None:
     Raises Refused("cosigner/early"): what is signed early can be kept and sent at any time.
     """
     for each in inputs:
-        if each.sequence & _NO_LOCK:
+        if (lock := relative_lock(each.sequence)) is None:
             continue
+        by_time, wanted = lock
         coin = bitcoin.coin(each.outpoint)
         height = coin.height if coin is not None else 0
-        wanted, rested = each.sequence & _VALUE, bitcoin.height - height + 1
-        if each.sequence & _IS_TIME:
-            wanted <<= _UNIT
+        rested = bitcoin.height - height + 1
+        if by_time:
             since = bitcoin.median_time_at(max(0, height - 1))
             rested = bitcoin.median_time_at(bitcoin.height) - since
         if not height or rested < wanted:

@@ -11,10 +11,11 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 from escrow.adapters.bitcoin.bip322 import message_of
 from escrow.adapters.bitcoin.keys import Keys
+from escrow.adapters.bitcoin.policy import LOCKTIME_THRESHOLD, SEQUENCE_FINAL
 from escrow.adapters.bitcoin.psbt import Psbt, inspect, sign
 from escrow.adapters.bitcoin.psbt_combine import accept
 from escrow.adapters.bitcoin.psbt_data import MAX_TEXT
@@ -27,9 +28,6 @@ from escrow.words import coins, moment
 
 Check = Callable[[Psbt], object]
 """A cosigner's own review: raises if it would not sign, its answer is not looked at."""
-
-_LOCKTIME_THRESHOLD: Final = 500_000_000  # below it nLockTime is a height (consensus)
-_FINAL: Final = 0xFFFFFFFF
 
 
 class Signer(Protocol):
@@ -235,8 +233,8 @@ def describe(psbt: Psbt) -> str:
         for each in spend.outputs
     ]
     lines.append(f"leaves {spend.fee:,} sats to the miner{_feerate(psbt, spend)}")
-    if spend.locktime and any(each.sequence != _FINAL for each in spend.inputs):
-        is_time = spend.locktime >= _LOCKTIME_THRESHOLD
+    if spend.locktime and any(each.sequence != SEQUENCE_FINAL for each in spend.inputs):
+        is_time = spend.locktime >= LOCKTIME_THRESHOLD
         until = moment(spend.locktime) if is_time else f"block {spend.locktime}"
         lines.append(f"cannot be mined before {until} (block time)")
     signed = len(frozenset[bytes]().union(*(each.signed_by for each in spend.inputs)))

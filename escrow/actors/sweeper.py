@@ -12,6 +12,7 @@ from typing import Final
 from escrow.actors.party import Party
 from escrow.actors.payer import TARGET, Payer, paths_of
 from escrow.adapters.bitcoin import psbt as bip174
+from escrow.adapters.bitcoin.policy import SEQUENCE_REPLACEABLE
 from escrow.adapters.bitcoin.psbt import Psbt
 from escrow.adapters.bitcoin.vault import Vault, dust
 from escrow.adapters.bitcoin.wallet import Wallet
@@ -23,8 +24,6 @@ from escrow.ports import BitcoinPort, Coin
 
 _INPUT: Final = 69
 """Virtual bytes of a P2WPKH input at most, rounded up (BIP-141)."""
-_PLAIN: Final = 0xFFFFFFFD
-"""nSequence of coins that need not have rested, whatever the vault's must: replaceable."""
 
 
 class Sweeper:
@@ -104,7 +103,7 @@ class Sweeper:
         bare = bip174.create(
             [coin.outpoint for coin in spent],
             outputs=outputs,
-            sequence=[old.sequence(path.name)] * len(coins) + [_PLAIN] * len(brought),
+            sequence=[old.sequence(path.name)] * len(coins) + [SEQUENCE_REPLACEABLE] * len(brought),
         )
         paid = wallet.sign(bare, prev_txs=prev_txs)
         return bip174.update(paid, owner=old, prev_txs=prev_txs, path=path.name)

@@ -29,7 +29,6 @@ Out = Annotated[Path, typer.Option("--out", help="File to write.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")]
 
 _MAX_WORDS_FILE: Final = 4_096
-_LOCKTIME_THRESHOLD: Final = 500_000_000  # below it nLockTime is a height (consensus)
 
 
 @app.command()
@@ -156,6 +155,7 @@ def described(psbt: Psbt) -> dict[str, object]:
 
 def in_words(found: dict[str, object]) -> list[str]:
     """The same for people."""
+    from escrow.adapters.bitcoin.policy import LOCKTIME_THRESHOLD
     from escrow.words import coins, moment
 
     inputs, outputs = found["inputs"], found["outputs"]
@@ -178,7 +178,7 @@ def in_words(found: dict[str, object]) -> list[str]:
     locktime = found["locktime"]
     assert isinstance(locktime, int)
     if locktime:
-        is_time = locktime >= _LOCKTIME_THRESHOLD
+        is_time = locktime >= LOCKTIME_THRESHOLD
         until = f"{moment(locktime)} UTC, block time" if is_time else f"block {locktime}"
         lines.append(f"  not before {until}")
     return lines

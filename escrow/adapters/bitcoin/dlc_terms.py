@@ -23,6 +23,7 @@ from escrow.adapters.bitcoin.policy import (
     LOCKTIME_THRESHOLD,
     MAX_FEERATE,
     MIN_FEERATE,
+    SEQUENCE_REPLACEABLE,
     read_transaction,
 )
 from escrow.adapters.bitcoin.psbt import Psbt
@@ -37,7 +38,6 @@ LIQUIDATED: Final = "liquidated"
 REFUND: Final = "refund"
 """The exit that needs no oracle: all to the borrower, once the recovery time has come."""
 
-_SEQUENCE: Final = 0xFFFFFFFD  # of the funding inputs: no lock, replaceable (BIP-125)
 _INPUT_WITNESS: Final = 1 + 1 + 71 + 1 + 33  # P2WPKH: count, low-R signature, key
 _UNREADABLE: Final = (BTClibValueError, BTClibTypeError, ValueError, OverflowError)
 
@@ -217,7 +217,7 @@ def _party(stake: Stake, *, collateral: Sats, serial: int) -> dlcspecs.DlcParty:
                 prev_tx=tx,
                 prev_vout=coin.vout,
                 max_witness_len=_INPUT_WITNESS,
-                sequence=_SEQUENCE,
+                sequence=SEQUENCE_REPLACEABLE,
             )
         )
     return dlcspecs.DlcParty(

@@ -10,6 +10,7 @@ from btclib_wallet.descriptors import Descriptor, SpendContext, TrDescriptor, Ws
 
 from escrow.adapters.bitcoin.compile import relative_lock_of
 from escrow.adapters.bitcoin.keys import VaultKey
+from escrow.adapters.bitcoin.policy import SEQUENCE_LOCKED, SEQUENCE_REPLACEABLE
 from escrow.core.errors import BadInput
 from escrow.core.units import Seconds
 from escrow.custody.policy import After, Form, KeyKind, Lock, Moment, Older, Path, Policy
@@ -24,8 +25,6 @@ SCHNORR: Final = 64
 _INPUT_BASE: Final = 36 + 1 + 4  # outpoint, empty scriptSig, sequence
 _OVERHEAD: Final = 4 + 4  # version, locktime
 _SEGWIT_MARKER: Final = 2  # witness bytes
-_SEQUENCE_PLAIN: Final = 0xFFFFFFFD  # no lock, replaceable (BIP-125)
-_SEQUENCE_LOCKED: Final = 0xFFFFFFFE  # lets nLockTime count
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ def sequence_of(locks: Sequence[Lock]) -> int:
     older = [relative_lock_of(each) for each in locks if isinstance(each, Older)]
     if older:
         return max(older)  # below 0xffffffff, so nLockTime counts as well (BIP-65)
-    return _SEQUENCE_LOCKED if locks else _SEQUENCE_PLAIN
+    return SEQUENCE_LOCKED if locks else SEQUENCE_REPLACEABLE
 
 
 def exits_of(

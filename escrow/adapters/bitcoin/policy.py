@@ -44,6 +44,10 @@ LOCKTIME_THRESHOLD: Final = 500_000_000
 """nLockTime below this is a height, from it on a unix time (consensus)."""
 SEQUENCE_FINAL: Final = 0xFFFFFFFF
 """nSequence that switches off nLockTime (consensus)."""
+SEQUENCE_LOCKED: Final = 0xFFFFFFFE
+"""Highest nSequence that lets nLockTime count."""
+SEQUENCE_REPLACEABLE: Final = 0xFFFFFFFD
+"""Highest nSequence of a spend that says it may be replaced (BIP-125). Locks nothing."""
 
 _SEQUENCE_DISABLE: Final = 1 << 31
 _SEQUENCE_TIME: Final = 1 << 22

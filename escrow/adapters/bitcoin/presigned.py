@@ -93,7 +93,7 @@ def presign(
             if role not in signers:
                 raise Refused("psbt/incomplete", exit=path.name, missing=role)
             only = _OneKey(signers[role], vault.keys[role].pubkey)
-            draft = psbt.sign(draft, keys=only)  # noqa: PLW2901
+            draft = psbt.sign(draft, keys=only)  # noqa: PLW2901  # each adds to the last
         signed[path.name] = draft
     for keys in signers.values():
         if isinstance(keys, EphemeralKey):

@@ -16,7 +16,11 @@ from btclib.tx import OutPoint as TxOutPoint
 from btclib.tx import Tx, TxIn, TxOut
 from btclib_wallet.psbt import psbt as bip174
 
-from escrow.adapters.bitcoin.policy import read_transaction
+from escrow.adapters.bitcoin.policy import (
+    SEQUENCE_LOCKED,
+    SEQUENCE_REPLACEABLE,
+    read_transaction,
+)
 from escrow.adapters.bitcoin.psbt_asked import asked_keys, is_locked
 from escrow.adapters.bitcoin.psbt_combine import accept, combine
 from escrow.adapters.bitcoin.psbt_data import Psbt, as_version, unshared
@@ -66,8 +70,6 @@ __all__ = [
 ]
 
 _TX_VERSION: Final = 2
-_SEQUENCE_PLAIN: Final = 0xFFFFFFFD  # no lock, replaceable (BIP-125)
-_SEQUENCE_LOCKED: Final = 0xFFFFFFFE  # lets nLockTime count
 
 
 def create(
@@ -84,7 +86,7 @@ def create(
     replaceable. Raises BadInput: "bitcoin/transaction", "psbt/version".
     """
     if sequence is None:
-        sequence = _SEQUENCE_LOCKED if locktime else _SEQUENCE_PLAIN
+        sequence = SEQUENCE_LOCKED if locktime else SEQUENCE_REPLACEABLE
     if isinstance(sequence, int):
         sequence = [sequence] * len(inputs)
     try:

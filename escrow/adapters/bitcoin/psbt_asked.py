@@ -18,7 +18,7 @@ from btclib_wallet.bip32 import BIP32KeyOrigin
 from btclib_wallet.descriptors import miniscript
 from btclib_wallet.psbt import psbt as bip174
 
-from escrow.adapters.bitcoin.policy import LOCKTIME_THRESHOLD, relative_lock
+from escrow.adapters.bitcoin.policy import LOCKTIME_THRESHOLD, SEQUENCE_FINAL, relative_lock
 from escrow.adapters.bitcoin.psbt_input import named_keys
 
 MAX_SCRIPT: Final = 10_000
@@ -27,7 +27,6 @@ MAX_SCRIPT: Final = 10_000
 _MAX_WAYS: Final = 64
 _MAX_DEPTH: Final = 64
 _ANY_OF: Final = ("or_b", "or_c", "or_d", "or_i")
-_FINAL: Final = 0xFFFFFFFF
 
 
 class _TooManyError(Exception):
@@ -55,7 +54,7 @@ _NOTHING: Final = _Way()
 def is_locked(inner: bip174.Psbt) -> bool:
     """Whether the transaction has to wait for a time or a height."""
     return bool(inner.lock_time) or any(
-        relative_lock(_FINAL if each.sequence is None else each.sequence) is not None
+        relative_lock(SEQUENCE_FINAL if each.sequence is None else each.sequence) is not None
         for each in inner.inputs
     )
 
@@ -77,7 +76,7 @@ def asked_keys(inner: bip174.Psbt, number: int) -> dict[bytes, BIP32KeyOrigin]:
         ways = _ways(node)
     except (BTClibValueError, BTClibTypeError, _TooManyError):
         return named
-    sequence = _FINAL if each.sequence is None else each.sequence
+    sequence = SEQUENCE_FINAL if each.sequence is None else each.sequence
     opened = [way for way in ways if _is_open(way, locktime=inner.lock_time, sequence=sequence)]
     waited = [way for way in opened if way.after or way.older]
     wanted = {key for way in waited or opened for key in way.keys}
@@ -89,7 +88,7 @@ def _is_open(way: _Way, *, locktime: int, sequence: int) -> bool:
     relative = relative_lock(sequence)
     for time in way.after:
         same_kind = (time < LOCKTIME_THRESHOLD) == (locktime < LOCKTIME_THRESHOLD)
-        if not same_kind or locktime < time or sequence == _FINAL:
+        if not same_kind or locktime < time or sequence == SEQUENCE_FINAL:
             return False
     for lock in way.older:
         wanted = relative_lock(lock)

@@ -9,6 +9,7 @@ from typing import Final
 from btclib.tx import Tx
 
 from escrow.adapters.bitcoin import psbt
+from escrow.adapters.bitcoin.exits import LOW_R_SIGNATURE, vsize_of, witness_size
 from escrow.adapters.bitcoin.keys import Keys
 from escrow.adapters.bitcoin.node import Node
 from escrow.adapters.bitcoin.policy import MIN_FEERATE, read_transaction
@@ -17,9 +18,8 @@ from escrow.adapters.bitcoin.vault import address_of, dust
 from escrow.core.errors import Refused, Rejected
 from escrow.core.units import Sats
 
-_OVERHEAD: Final = 4 * (4 + 4 + 1 + 1) + 2  # weight: version, locktime, two counts; segwit marker
-_INPUT: Final = 4 * (36 + 1 + 4) + 1 + 1 + 71 + 1 + 33  # outpoint, script, sequence; low-R witness
-_LONG_COUNT: Final = 4 * 2  # a count from 253 on takes three bytes
+_WITNESS: Final = witness_size([LOW_R_SIGNATURE, 33])
+"""Bytes of a P2WPKH input's witness: signature and key (BIP-141)."""
 
 
 class Wallet:
@@ -140,6 +140,4 @@ class Wallet:
 
     @staticmethod
     def _vsize(inputs: int, scripts: Sequence[bytes]) -> int:
-        weight = _OVERHEAD + inputs * _INPUT + _LONG_COUNT * (inputs > 252)
-        weight += sum(4 * (8 + 1 + len(script)) for script in scripts)
-        return -(-weight // 4)
+        return vsize_of(inputs, outputs=scripts, witness=_WITNESS)
