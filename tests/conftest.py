@@ -2,7 +2,10 @@
 looks far. Choose with ``HYPOTHESIS_PROFILE``."""
 
 import os
+from collections.abc import Callable
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large)
@@ -15,3 +18,32 @@ settings.register_profile(
 )
 settings.register_profile("night", settings.get_profile("dev"), max_examples=20_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+TOOLS = Path(__file__).resolve().parent.parent / ".tools"
+"""Where ``scripts/tools`` puts other people's programs."""
+PLACES = {
+    "anvil": "node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil",
+    "cast": "node_modules/@foundry-rs/cast-linux-amd64/bin/cast",
+    "forge": "node_modules/@foundry-rs/forge-linux-amd64/bin/forge",
+    "halmos": "halmos/bin/halmos",
+    "ethers": "node_modules/ethers/package.json",
+    "viem": "node_modules/viem/package.json",
+    "solc": "node_modules/solc/package.json",
+    "morpho": "node_modules/@morpho-org/morpho-blue/package.json",
+}
+
+
+@pytest.fixture(scope="session")
+def tool() -> Callable[[str], Path]:
+    """Path of a tool that ``scripts/tools`` brings; skips where it is not, but never in CI."""
+
+    def found(name: str) -> Path:
+        path = TOOLS / PLACES[name]
+        if not path.exists():
+            missing = f"{name} is not there: run scripts/tools"
+            if os.environ.get("CI"):
+                pytest.fail(missing)
+            pytest.skip(missing)
+        return path
+
+    return found
