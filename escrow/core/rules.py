@@ -115,34 +115,6 @@ def at_or_below(debt: Cents, *, sats: Sats, price: PriceE8, level: Bps) -> bool:
     return debt * CENTS_SCALE * BPS <= level * sats * price
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
-    """How a full liquidation divides debt and coins."""
-
-    repaid: Cents
-    """Debt covered: paid by the third party, or set off by the lender who takes coins."""
-    seized: Sats
-    """Coins that go to whoever covered the debt."""
-    surplus: Sats
-    """Coins that go back to the borrower."""
-    bad_debt: Cents
-    """Debt that nothing covers."""
-
-
-def liquidation_split(*, debt: Cents, held: Sats, price: PriceE8, bonus: Bps) -> Split:
-    """Divide ``held`` coins so that ``debt`` and ``bonus`` on it are covered, or all are gone.
-
-    Coins seized are rounded down and debt covered too: the taker never profits from rounding.
-    Breakeven is loan-to-value 1 ÷ (1 + bonus); beyond it the lender loses (bad debt).
-    """
-    full = BPS + bonus
-    if held * price * BPS >= debt * full * CENTS_SCALE:
-        seized = Sats(muldiv_down(debt * full, CENTS_SCALE, BPS * price))
-        return Split(repaid=debt, seized=seized, surplus=Sats(held - seized), bad_debt=Cents(0))
-    repaid = Cents(min(debt, muldiv_down(held * price, BPS, CENTS_SCALE * full)))
-    return Split(repaid=repaid, seized=held, surplus=Sats(0), bad_debt=Cents(debt - repaid))
-
-
 def fee_shares(fee: Sats, *, payees: int) -> tuple[Sats, ...]:
     """The miner's fee of one payout divided among its payees; the first bears the remainder."""
     each = muldiv_down(fee, 1, payees)
