@@ -10,9 +10,10 @@
     price is stale, only what needs a price stops; paying back and topping up never do.
     Checks come in this order everywhere: is there a loan, # WHO, # WHEN, # THEN.
 """
-from ethereum.ercs import IERC20
+from interfaces import ICash
 from interfaces import IPledge
 from interfaces import IPrices
+from interfaces import IRegistry
 import typed_data
 
 initializes: typed_data
@@ -157,22 +158,33 @@ MAX_INTEREST_ACC: constant(uint256) = 2**104 - 1
 cash: public(immutable(address))
 pledge: public(immutable(address))
 prices: public(immutable(address))
+registry: public(immutable(address))
 
 # loan -> phase 8 bits | principal 64 | accrued_to 40 | deadline 40 | interest_acc 104, low to high.
 loans: HashMap[bytes32, uint256]
 
 
 @deploy
-def __init__(cash_: address, pledge_: address, prices_: address):
+def __init__(cash_: address, pledge_: address, prices_: address, registry_: address):
     """
-    @param pledge_ Must name this contract as its book: the deployer computes the address before.
+    @notice Deployed last. Rule: both tokens name this contract as their book (the deployer computes
+        its address before) and that registry, which names them.
     """
     typed_data.__init__("EscrowBook")
-    assert cash_ != empty(address) and prices_ != empty(address), "token/receiver"
-    assert staticcall IPledge(pledge_).book() == self, "token/not-book"
+    assert prices_ != empty(address), "token/receiver"
+    assert (
+        staticcall ICash(cash_).book() == self and staticcall IPledge(pledge_).book() == self
+    ), "token/not-book"
+    assert (
+        staticcall ICash(cash_).registry() == registry_
+        and staticcall IPledge(pledge_).registry() == registry_
+        and staticcall IRegistry(registry_).cash() == cash_
+        and staticcall IRegistry(registry_).pledge() == pledge_
+    ), "token/not-registry"
     cash = cash_
     pledge = pledge_
     prices = prices_
+    registry = registry_
 
 
 # Opening and closing
@@ -287,7 +299,8 @@ def draw(terms: Terms, amount: uint256):
     l.phase = ACTIVE
     self._store(loan, l)
     log Drawn(loan=loan, amount=amount)
-    self._pay(terms.lender, msg.sender, amount)
+    # This cash answers True or reverts.
+    extcall ICash(cash).transferFrom(terms.lender, msg.sender, amount)
 
 
 @external
@@ -587,10 +600,7 @@ def _liquidate(loan: bytes32, l: Loan, terms: Terms, max_pay: uint256) -> uint25
         surplus=surplus,
         bad_debt=debt - repaid,
     )
-    if seized > 0:
-        extcall IPledge(pledge).release(loan, seized, msg.sender)
-    if surplus > 0:
-        extcall IPledge(pledge).release(loan, surplus, terms.borrower)
+    extcall IPledge(pledge).execute(loan, terms.borrower, msg.sender, seized, surplus)
     return repaid
 
 
@@ -700,14 +710,11 @@ def _store(loan: bytes32, l: Loan):
 def _release_all(loan: bytes32, to: address) -> uint256:
     held: uint256 = staticcall IPledge(pledge).held(loan)
     if held > 0:
-        extcall IPledge(pledge).release(loan, held, to)
+        extcall IPledge(pledge).release(loan, to, held)
     return held
 
 
 @internal
 def _pay(payer: address, payee: address, amount: uint256):
-    # Cash tokens that return nothing are accepted; one that returns False is not.
     if amount > 0:
-        assert extcall IERC20(cash).transferFrom(
-            payer, payee, amount, default_return_value=True
-        ), "token/balance"
+        extcall ICash(cash).settle(payer, payee, amount)
