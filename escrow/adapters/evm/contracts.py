@@ -155,10 +155,7 @@ class Contracts:
 
     def events(self, logs: Iterable[Log]) -> tuple[Event, ...]:
         """Those of the logs that are events of these contracts, in their order."""
-        by_address = {
-            contract.address: contract
-            for contract in self.parts
-        }
+        by_address = {contract.address: contract for contract in self.parts}
         found = (by_address[log.address].event(log) for log in logs if log.address in by_address)
         return tuple(event for event in found if event is not None)
 
@@ -216,9 +213,7 @@ def deploy(plan: Deployment, *, account: Account, chain: EvmChain) -> Contracts:
         ),
         (cash, pledge, prices, registry),
     )
-    codes = [
-        creation_code(name, *args) for name, args in zip(CONTRACTS, arguments, strict=True)
-    ]
+    codes = [creation_code(name, *args) for name, args in zip(CONTRACTS, arguments, strict=True)]
     for name, code in zip(CONTRACTS[:-1], codes, strict=False):
         try:
             chain.call(to=None, data=code, sender=deployer)
