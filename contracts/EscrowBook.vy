@@ -256,14 +256,21 @@ def __init__(
     cash_: address, pledge_: address, prices_: address, registry_: address, auction_cap_: uint256
 ):
     """
-    @param cash_ Must name this contract as its book, like the pledge: the deployer computes the
-        address before.
+    @notice Deployed last. Rule: both tokens name this contract as their book (the deployer computes
+        its address before) and that registry, which names them.
     @param auction_cap_ Cents: the most principal that may be in auctions at once.
     """
     typed_data.__init__("EscrowBook")
-    assert prices_ != empty(address) and registry_ != empty(address), "token/receiver"
-    assert staticcall ICash(cash_).book() == self, "token/not-book"
-    assert staticcall IPledge(pledge_).book() == self, "token/not-book"
+    assert prices_ != empty(address), "token/receiver"
+    assert (
+        staticcall ICash(cash_).book() == self and staticcall IPledge(pledge_).book() == self
+    ), "token/not-book"
+    assert (
+        staticcall ICash(cash_).registry() == registry_
+        and staticcall IPledge(pledge_).registry() == registry_
+        and staticcall IRegistry(registry_).cash() == cash_
+        and staticcall IRegistry(registry_).pledge() == pledge_
+    ), "token/not-registry"
     cash = cash_
     pledge = pledge_
     prices = prices_
@@ -1022,8 +1029,8 @@ def _draw(loan: bytes32, l0: Loan, terms: Terms, amount: uint256):
     l.principal += amount
     self._store(loan, l)
     log Drawn(loan=loan, amount=amount)
-    if not extcall ICash(cash).transferFrom(terms.lender, msg.sender, amount):
-        self._refuse("token/balance")
+    # This cash answers True or reverts.
+    extcall ICash(cash).transferFrom(terms.lender, msg.sender, amount)
 
 
 @internal

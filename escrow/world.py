@@ -150,7 +150,7 @@ class World:
         """One of this world's contracts as ``web3`` has them, e.g. ``EscrowBook``. A deal's terms
         as its calls take them are ``deal.terms_tuple``. Raises ``BadInput("evm/contract")``."""
         parts = self.evm.contracts
-        for part in (parts.cash, parts.prices, parts.pledge, parts.book):
+        for part in parts.parts:
             if part.name == name:
                 address = self.w3.to_checksum_address("0x" + part.address.hex())
                 return self.w3.eth.contract(address=address, abi=list(part.artifact.abi))
@@ -181,8 +181,8 @@ class World:
         return self._wires.wallet(self.party(name)).balance()
 
     def tokens_of(self, name: str) -> Sats:
-        """Pledge tokens that a party holds freely."""
-        return Sats(self.evm.contracts.pledge.call("balanceOf", self.party(name).address_bytes))
+        """Pledge tokens that a party may spend: neither pledged nor frozen."""
+        return Sats(self.evm.contracts.pledge.call("spendable", self.party(name).address_bytes))
 
     def cash_of(self, name: str) -> Cents:
         """Cash that a party holds."""
@@ -445,9 +445,9 @@ class World:
         most = min(self.tokens_of(by), free(deal.state.token))
         sats = Sats(most) if btc is None else parse_btc(btc)
         with self._act(by, "burn", deal.id, sats=sats):
-            self.evm.contracts.pledge.send(
-                self.party(by).account, "burn", bytes.fromhex(deal.id[2:]), sats, script
-            )
+            pledge, party = self.evm.contracts.pledge, self.party(by)
+            request = pledge.call("burns_of", party.address_bytes)
+            pledge.send(party.account, "burn", bytes.fromhex(deal.id[2:]), sats, script, request)
         return deal
 
     def release(self, loan: Deal | None = None) -> Deal:

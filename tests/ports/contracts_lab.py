@@ -1,4 +1,4 @@
-"""The four contracts on a real chain, people with keys, and short words for what they do."""
+"""The contracts on a real chain, people with keys, and short words for what they do."""
 
 from __future__ import annotations
 
@@ -19,10 +19,16 @@ from escrow.core.units import COIN, DAY, HOUR, MAX_MONEY
 GENESIS = 1_740_000_000
 """2025-02-19, seconds."""
 HEARTBEAT = HOUR
+BATCH_GAS = 4_000_000
 P2TR = bytes.fromhex("5120") + bytes(range(32))
 P2WPKH = bytes.fromhex("0014") + bytes(range(20))
 PRICE = 100_000 * COIN
 """100,000.00 a coin."""
+KIND, JURISDICTION = 1, 643
+"""Class and jurisdiction of everybody here that is admitted."""
+HOLD_PLEDGE, HOLD_CASH, BORROW, LEND, LIQUIDATE = 1, 2, 4, 8, 16
+ALL_RIGHTS = 31
+FOR_EVER = 2**40 - 1
 OPENED, ACTIVE, MARGIN_CALL, LIQUIDATING, REPAID, SEIZED, CANCELLED, RECOVERED = range(1, 9)
 
 
@@ -49,9 +55,11 @@ class Lab:
         self.borrower, self.lender, self.keeper, self.buyer, self.issuer, self.stranger = (
             person(number) for number in range(1, 7)
         )
+        self.registrar, self.authority, self.guardian = (person(number) for number in (7, 8, 9))
         self.oracles = [person(number) for number in range(11, 16)]
         self.attestors = [person(number) for number in range(21, 26)]
-        everyone = [self.borrower, self.lender, self.keeper, self.buyer, self.issuer, self.stranger]
+        admitted = [self.borrower, self.lender, self.keeper, self.buyer, self.issuer]
+        everyone = [*admitted, self.stranger, self.registrar, self.authority, self.guardian]
         self.clock = Clock(GENESIS)
         self.chain = Chain(
             chain_id=31337,
@@ -65,17 +73,24 @@ class Lab:
                 cash_name="Test rouble",
                 cash_symbol="TRUB",
                 issuer=raw(self.issuer),
+                registrar=raw(self.registrar),
+                authority=raw(self.authority),
+                guardian=raw(self.guardian),
                 oracles=tuple(map(raw, self.oracles)),
                 oracle_quorum=3,
                 heartbeat=HEARTBEAT,
                 attestors=tuple(map(raw, self.attestors)),
                 attestor_quorum=3,
+                supply_cap=MAX_MONEY,
             ),
             account=self.issuer,
             chain=self.chain,
         )
         self.cash, self.prices = self.contracts.cash, self.contracts.prices
         self.pledge, self.book = self.contracts.pledge, self.contracts.book
+        self.registry = self.contracts.registry
+        self.rule(ALL_RIGHTS)
+        self.admit(*map(raw, admitted))
         self.coins = 0
         self._saved = [(self.chain.snapshot(), self.clock.now, 0)]
 
@@ -162,7 +177,8 @@ class Lab:
             "reserves": MAX_MONEY,
             "seen_at": self.now,
             "bitcoin_block": b"\xb1" * 32,
-            # Of a retirement; an attestation has none.
+            # Of a retirement; an attestation has neither.
+            "pledgor": raw(self.borrower),
             "deadline": self.now + DAY,
         } | changes
 
@@ -177,6 +193,18 @@ class Lab:
             typed.sign_retirement(attestor, retirement=ret, domain=self.pledge.domain)
             for attestor in self.attestors[:count]
         ]
+
+    # Who takes part
+
+    def rule(self, rights: int, *, kind: int = KIND, jurisdiction: int = JURISDICTION) -> Any:
+        return self.registry.send(self.registrar, "set_rule", kind, jurisdiction, rights)
+
+    def admit(self, *accounts: bytes, kind: int = KIND, until: int = FOR_EVER) -> Any:
+        entries = [(account, kind, JURISDICTION, until) for account in accounts]
+        return self.registry.send(self.registrar, "admit", entries, gas=BATCH_GAS)
+
+    def suspend(self, *accounts: bytes) -> Any:
+        return self.registry.send(self.registrar, "suspend", accounts, gas=BATCH_GAS)
 
     # Things done
 

@@ -1,4 +1,4 @@
-"""Our four contracts in the core's words: what they store, and what their events say."""
+"""Our contracts in the core's words: what they store, and what their events say."""
 
 from __future__ import annotations
 

@@ -104,21 +104,37 @@ TERMS: Final = Struct(
 )
 """The whole of a loan; its hash is the loan's id. Units are in ``contracts/EscrowBook.vy``."""
 
-_DEPOSIT: Final = (
-    ("loan", "bytes32"),
-    ("holder", "address"),
-    ("txid", "bytes32"),
-    ("vout", "uint32"),
-    ("sats", "uint256"),
-)
+_HOLDER: Final = (("loan", "bytes32"), ("holder", "address"))
+_COIN: Final = (("txid", "bytes32"), ("vout", "uint32"), ("sats", "uint256"))
 ATTESTATION: Final = Struct(
     "Attestation",
-    (*_DEPOSIT, ("reserves", "uint256"), ("seen_at", "uint256"), ("bitcoin_block", "bytes32")),
+    (
+        *_HOLDER,
+        *_COIN,
+        ("reserves", "uint256"),
+        ("seen_at", "uint256"),
+        ("bitcoin_block", "bytes32"),
+    ),
 )
 """A coin is final in the vault of ``loan``, which holds ``reserves`` in all, less unpaid burns, as
 seen at ``seen_at`` with ``bitcoin_block`` as the tip. Hashes in the order explorers show them."""
-RETIREMENT: Final = Struct("Retirement", (*_DEPOSIT, ("deadline", "uint256")))
-"""A minted coin is gone without a burn. ``holder`` answers for what is not pledged."""
+RETIREMENT: Final = Struct(
+    "Retirement",
+    (*_HOLDER, ("pledgor", "address"), *_COIN, ("deadline", "uint256")),
+)
+"""A minted coin is gone without a burn. What is pledged is ``pledgor``'s; ``holder`` answers for
+what is not."""
+PERMIT: Final = Struct(
+    "Permit",
+    (
+        ("owner", "address"),
+        ("spender", "address"),
+        ("value", "uint256"),
+        ("nonce", "uint256"),
+        ("deadline", "uint256"),
+    ),
+)
+"""An approval that anyone may carry, once (ERC-2612). Both tokens take it."""
 PRICE: Final = Struct("Price", (("round", "uint256"), ("price", "uint256"), ("at", "uint256")))
 """The price of 1 BTC (× 10⁸) at a unix time, as the next round."""
 REKEY: Final = Struct(
@@ -198,6 +214,11 @@ def sign_attestation(signer: Signer, *, attestation: Mapping[str, object], domai
 def sign_retirement(signer: Signer, *, retirement: Mapping[str, object], domain: Domain) -> Sig:
     """An attestor's signature, for ``PledgeToken.retire``."""
     return sign(signer, struct=RETIREMENT, message=retirement, domain=domain)
+
+
+def sign_permit(signer: Signer, *, permit: Mapping[str, object], domain: Domain) -> Sig:
+    """An owner's signature, for ``permit`` of the token that the domain names."""
+    return sign(signer, struct=PERMIT, message=permit, domain=domain)
 
 
 def sign_price(signer: Signer, *, price: Mapping[str, object], domain: Domain) -> Sig:
