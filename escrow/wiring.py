@@ -36,7 +36,7 @@ from escrow.config import (
 )
 from escrow.core.errors import BadInput, EscrowError
 from escrow.core.laws import Step
-from escrow.core.phases import terms_of
+from escrow.core.phases import agreed_terms
 from escrow.core.regions.loan import Indebted
 from escrow.core.regions.system import new_system
 from escrow.core.regions.token import outstanding
@@ -260,7 +260,7 @@ def load_wires(
 def take_up(wires: Wires, agreement: Agreement) -> None:
     """Everybody who signs for vaults or coins verifies an agreement, then knows it: all or none.
     Raises as ``Generations.check``; ``loan/unknown``."""
-    terms = terms_of(wires.engine.deal(agreement.loan).loan)
+    terms = agreed_terms(wires.engine.deal(agreement.loan))
     known = [each.generations for each in wires.cosigners]
     known += [each.generations for each in wires.attestors]
     for each in known:
@@ -442,6 +442,7 @@ def _plan(config: WorldConfig, parties: dict[str, Party]) -> Deployment:
         attestors=of(Role.ATTESTOR),
         attestor_quorum=config.attestor_quorum,
         supply_cap=MAX_MONEY,
+        auction_cap=config.auction_cap,
     )
 
 

@@ -44,6 +44,7 @@ from escrow.core.verbs.top_up import TopUp
 
 START = Seconds(1_764_547_200)
 HEARTBEAT = HOUR
+AUCTION_CAP = 10**18
 MAX = 2**256 - 1
 CASH = 10**18
 ALL_RIGHTS = 31
@@ -108,6 +109,7 @@ class Lab:
                 attestors=tuple(map(raw, self.attestors)),
                 attestor_quorum=2,
                 supply_cap=MAX_MONEY,
+                auction_cap=AUCTION_CAP,
             ),
             account=operator,
             chain=self.chain,
@@ -391,7 +393,7 @@ class Both:
 
     def liquidate(self, by: Role) -> Answer:
         command = Liquidate(by, self.now, Liquidation.THIRD_PARTY)
-        return self._to_book(by, command, "liquidate", MAX)
+        return self._to_book(by, command, "liquidate", MAX, 0)
 
     def recovered(self, by: Role) -> Answer:
         return self._to_book(by, NoteRecovery(by, self.now), "recovered")

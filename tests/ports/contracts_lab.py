@@ -19,6 +19,7 @@ from escrow.core.units import COIN, DAY, HOUR, MAX_MONEY
 GENESIS = 1_740_000_000
 """2025-02-19, seconds."""
 HEARTBEAT = HOUR
+AUCTION_CAP = 10**10
 BATCH_GAS = 4_000_000
 P2TR = bytes.fromhex("5120") + bytes(range(32))
 P2WPKH = bytes.fromhex("0014") + bytes(range(20))
@@ -38,6 +39,19 @@ class Clock:
 
     def at_least(self, t: int, /) -> None:
         self.now = max(self.now, t)
+
+
+AUCTION = {
+    "liquidation": 3,
+    "bonus_bps": 0,
+    "buf_bps": 12_000,
+    "cut_bps": 9_900,
+    "step": 90,
+    "tail": 7_200,
+    "cusp_bps": 4_000,
+}
+"""Terms of an auction, as Maker's."""
+PARTIAL = {"liquidation": 2, "target_ltv": 6_000}
 
 
 def person(number: int) -> LocalAccount:
@@ -82,6 +96,7 @@ class Lab:
                 attestors=tuple(map(raw, self.attestors)),
                 attestor_quorum=3,
                 supply_cap=MAX_MONEY,
+                auction_cap=AUCTION_CAP,
             ),
             account=self.issuer,
             chain=self.chain,
@@ -143,6 +158,13 @@ class Lab:
             "bonus_bps": 500,
             "max_fee": 50_000,
             "nonce": 1,
+            "target_ltv": 0,
+            "fee_bps": 0,
+            "min_left": 0,
+            **dict.fromkeys(("buf_bps", "cut_bps", "step", "tail", "cusp_bps"), 0),
+            "arbiter": bytes(20),
+            "dispute": 0,
+            "origin": bytes(32),
         } | changes
 
     # Signed things

@@ -186,6 +186,8 @@ class Deployment:
     attestor_quorum: int
     supply_cap: int
     """Sats: the most pledge tokens that may ever be at once."""
+    auction_cap: int
+    """Cents: the most principal that may be in auctions at once (Maker's ``Hole``)."""
 
 
 CONTRACTS: Final = ("Registry", "CashToken", "PriceRounds", "PledgeToken", "EscrowBook")
@@ -211,7 +213,7 @@ def deploy(plan: Deployment, *, account: Account, chain: EvmChain) -> Contracts:
             *(plan.attestors, plan.attestor_quorum),
             *(plan.authority, registry, book, plan.supply_cap),
         ),
-        (cash, pledge, prices, registry),
+        (cash, pledge, prices, registry, plan.auction_cap),
     )
     codes = [creation_code(name, *args) for name, args in zip(CONTRACTS, arguments, strict=True)]
     for name, code in zip(CONTRACTS[:-1], codes, strict=False):

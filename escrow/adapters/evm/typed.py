@@ -100,6 +100,17 @@ TERMS: Final = Struct(
         ("bonus_bps", "uint256"),
         ("max_fee", "uint256"),
         ("nonce", "uint256"),
+        ("target_ltv", "uint256"),
+        ("fee_bps", "uint256"),
+        ("min_left", "uint256"),
+        ("buf_bps", "uint256"),
+        ("cut_bps", "uint256"),
+        ("step", "uint256"),
+        ("tail", "uint256"),
+        ("cusp_bps", "uint256"),
+        ("arbiter", "address"),
+        ("dispute", "uint256"),
+        ("origin", "bytes32"),
     ),
 )
 """The whole of a loan; its hash is the loan's id. Units are in ``contracts/EscrowBook.vy``."""
@@ -180,9 +191,20 @@ class Domain:
         return keccak(keccak(_DOMAIN_TYPE) + words)
 
 
+def checksummed(address: bytes) -> str:
+    """20 bytes as EIP-55 writes them."""
+    digits = address.hex()
+    hashed = keccak(digits.encode()).hex()
+    pairs = zip(digits, hashed, strict=False)
+    return "0x" + "".join(d.upper() if int(h, 16) >= 8 else d for d, h in pairs)
+
+
 def loan_id(terms: Mapping[str, object]) -> bytes:
-    """``hashStruct(Terms)``: the loan's id on every chain. Raises ``BadInput("evm/word")``."""
-    return TERMS.hash(terms)
+    """The loan's id on every chain: ``hashStruct(Terms)``, or of terms that refinance a loan that
+    loan's. Raises ``BadInput("evm/word")``."""
+    origin = _value(terms.get("origin"), "bytes32", "origin")
+    assert isinstance(origin, bytes)
+    return origin if any(origin) else TERMS.hash(terms)
 
 
 def encode_terms(terms: Mapping[str, object]) -> tuple[int | bytes, ...]:
