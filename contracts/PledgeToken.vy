@@ -21,7 +21,7 @@ implements: IERC20
 implements: IPledge
 initializes: erc20
 initializes: typed_data
-initializes: signer_set
+initializes: signer_set[typed_data := typed_data]
 exports: (
     erc20.balanceOf,
     erc20.allowance,
@@ -29,6 +29,11 @@ exports: (
     typed_data.DOMAIN_SEPARATOR,
     signer_set.signers,
     signer_set.quorum,
+    signer_set.pending,
+    signer_set.change_number,
+    signer_set.rotation_delay,
+    signer_set.propose_set,
+    signer_set.rotate_set,
 )
 
 
@@ -112,15 +117,19 @@ deposits: HashMap[bytes32, uint256]
 
 @deploy
 def __init__(
-    signers: DynArray[address, signer_set.MAX_SIGNERS], quorum_: uint256, book_: address
+    signers: DynArray[address, signer_set.MAX_SIGNERS],
+    quorum_: uint256,
+    delay: uint256,
+    book_: address,
 ):
     """
     @param signers The attestors.
+    @param delay Seconds between the proposal of another set of attestors and its rotation.
     @param book_ The EscrowBook. It is deployed after this token (it takes the token's address), so
         the deployer computes its CREATE address; the book refuses a token that names another.
     """
     typed_data.__init__("PledgeToken")
-    signer_set.__init__(signers, quorum_)
+    signer_set.__init__(signers, quorum_, delay)
     assert book_ != empty(address) and book_ != self, "token/receiver"
     book = book_
 

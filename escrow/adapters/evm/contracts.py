@@ -169,11 +169,20 @@ class Deployment:
     oracles: tuple[bytes, ...]
     """1 to 15 distinct addresses."""
     oracle_quorum: int
+    """Oracles that report a price: odd."""
+    wide_quorum: int
+    """Oracles that report a jump: odd, from the quorum to their number."""
     heartbeat: int
     """Seconds after which a price is too old to decide anything."""
+    deviation_bps: int
+    """How far from the last price, in bps of it, a price is not a jump yet."""
+    guardian: bytes
+    """Who may pause; the zero address for nobody."""
     attestors: tuple[bytes, ...]
     """1 to 15 distinct addresses."""
     attestor_quorum: int
+    rotation_delay: int
+    """Seconds between the proposal of another set of signers and its rotation."""
 
 
 def deploy(plan: Deployment, *, account: Account, chain: EvmChain) -> Contracts:
@@ -188,8 +197,8 @@ def deploy(plan: Deployment, *, account: Account, chain: EvmChain) -> Contracts:
     cash, prices, pledge, book = (create_address(deployer, nonce=nonce + i) for i in range(4))
     creations = (
         ("CashToken", cash, (plan.cash_name, plan.cash_symbol, plan.issuer)),
-        ("PriceRounds", prices, (plan.oracles, plan.oracle_quorum, plan.heartbeat)),
-        ("PledgeToken", pledge, (plan.attestors, plan.attestor_quorum, book)),
+        ("PriceRounds", prices, _prices(plan)),
+        ("PledgeToken", pledge, (plan.attestors, plan.attestor_quorum, plan.rotation_delay, book)),
         ("EscrowBook", book, (cash, pledge, prices)),
     )
     codes = [creation_code(name, *args) for name, _, args in creations]
@@ -202,6 +211,18 @@ def deploy(plan: Deployment, *, account: Account, chain: EvmChain) -> Contracts:
         chain.send(transaction(account, chain=chain, to=None, data=code, gas=CREATE_GAS))
     made = (Contract(name, address=address, chain=chain) for name, address, _ in creations)
     return Contracts(*made)
+
+
+def _prices(plan: Deployment) -> tuple[object, ...]:
+    return (
+        plan.oracles,
+        plan.oracle_quorum,
+        plan.wide_quorum,
+        plan.heartbeat,
+        plan.deviation_bps,
+        plan.guardian,
+        plan.rotation_delay,
+    )
 
 
 def creation_code(name: str, *args: object) -> bytes:
