@@ -114,13 +114,14 @@ loans: HashMap[bytes32, uint256]
 deposits: HashMap[bytes32, uint256]
 
 # Last, so that what it stores moves no slot above: statements of reserves prove those.
-initializes: signer_set
+initializes: signer_set[typed_data := typed_data]
 
 
 @deploy
 def __init__(
     signers: DynArray[address, signer_set.MAX_SIGNERS],
     quorum_: uint256,
+    delay: uint256,
     authority_: address,
     registry_: address,
     book_: address,
@@ -128,10 +129,11 @@ def __init__(
 ):
     """
     @param signers The attestors.
+    @param delay Seconds between the proposal of another set of attestors and its rotation.
     @param cap Sats: the most that there may ever be at once.
     """
     typed_data.__init__("PledgeToken")
-    signer_set.__init__(signers, quorum_)
+    signer_set.__init__(signers, quorum_, delay)
     regulated.__init__(authority_, registry_, book_)
     assert cap > 0 and cap <= MAX_MONEY, "mint/cap"
     supply_cap = cap

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +21,9 @@ GENESIS = 1_740_000_000
 HEARTBEAT = HOUR
 AUCTION_CAP = 10**10
 BATCH_GAS = 4_000_000
+DEVIATION = 2_000
+"""Bps of the last price."""
+DELAY = 2 * DAY
 P2TR = bytes.fromhex("5120") + bytes(range(32))
 P2WPKH = bytes.fromhex("0014") + bytes(range(20))
 PRICE = 100_000 * COIN
@@ -92,9 +95,12 @@ class Lab:
                 guardian=raw(self.guardian),
                 oracles=tuple(map(raw, self.oracles)),
                 oracle_quorum=3,
+                wide_quorum=5,
                 heartbeat=HEARTBEAT,
+                deviation_bps=DEVIATION,
                 attestors=tuple(map(raw, self.attestors)),
                 attestor_quorum=3,
+                rotation_delay=DELAY,
                 supply_cap=MAX_MONEY,
                 auction_cap=AUCTION_CAP,
             ),
@@ -175,18 +181,29 @@ class Lab:
             typed.sign_terms(signer, terms=terms, domain=self.book.domain) for signer in signers
         ]
 
-    def price(self, price: int = PRICE, **changes: int) -> dict[str, object]:
-        return {
-            "round": self.prices.call("last_round") + 1,
-            "price": price,
-            "at": self.now,
-        } | changes
+    def reports(
+        self,
+        prices: Sequence[int],
+        *,
+        round: int | None = None,
+        at: int | None = None,
+        oracles: Sequence[LocalAccount] = (),
+    ) -> tuple[int, int, list[tuple[int, typed.Sig]]]:
+        """What ``post`` takes: one price an oracle, in the order given."""
+        number = self.prices.call("last_round") + 1 if round is None else round
+        moment = self.now if at is None else at
+        who = oracles or self.oracles
+        return (
+            number,
+            moment,
+            [
+                (price, self.sign_price(oracle, round=number, price=price, at=moment))
+                for oracle, price in zip(who, prices, strict=False)
+            ],
+        )
 
-    def sign_price(self, price: Mapping[str, object], count: int = 3) -> list[typed.Sig]:
-        return [
-            typed.sign_price(oracle, price=price, domain=self.prices.domain)
-            for oracle in self.oracles[:count]
-        ]
+    def sign_price(self, oracle: LocalAccount, **price: int) -> typed.Sig:
+        return typed.sign_price(oracle, price=price, domain=self.prices.domain)
 
     def attestation(self, loan: bytes, sats: int, **changes: object) -> dict[str, object]:
         self.coins += 1
@@ -230,11 +247,13 @@ class Lab:
 
     # Things done
 
-    def post(self, price: int = PRICE, **changes: int) -> Any:
-        message = self.price(price, **changes)
-        return self.prices.send(
-            self.keeper, "post", *typed.PRICE.values(message), self.sign_price(message)
-        )
+    def post(self, *prices: int, **changes: Any) -> Any:
+        """A round of these prices; of one price, by three oracles, by five where it is a jump."""
+        if len(prices) < 2:
+            price = prices[0] if prices else PRICE
+            last = self.prices.call("latest")[0] or price
+            prices = (price,) * (5 if abs(price - last) * 10_000 > DEVIATION * last else 3)
+        return self.prices.send(self.keeper, "post", *self.reports(prices, **changes))
 
     def mint(self, loan: bytes, sats: int, **changes: object) -> dict[str, object]:
         att = self.attestation(loan, sats, **changes)

@@ -174,16 +174,23 @@ class Deployment:
     """The only account that records who takes part, and sets the rules for them."""
     authority: bytes
     """The only account that freezes tokens and forces transfers of what is not pledged."""
-    guardian: bytes
-    """The only account that may halt the price for a while."""
     oracles: tuple[bytes, ...]
     """1 to 15 distinct addresses."""
     oracle_quorum: int
+    """Oracles that report a price: odd."""
+    wide_quorum: int
+    """Oracles that report a jump: odd, from the quorum to their number."""
     heartbeat: int
     """Seconds after which a price is too old to decide anything."""
+    deviation_bps: int
+    """How far from the last price, in bps of it, a price is not a jump yet."""
+    guardian: bytes
+    """Who may pause; the zero address for nobody."""
     attestors: tuple[bytes, ...]
     """1 to 15 distinct addresses."""
     attestor_quorum: int
+    rotation_delay: int
+    """Seconds between the proposal of another set of signers and its rotation."""
     supply_cap: int
     """Sats: the most pledge tokens that may ever be at once."""
     auction_cap: int
@@ -208,9 +215,9 @@ def deploy(plan: Deployment, *, account: Account, chain: EvmChain) -> Contracts:
     arguments: tuple[tuple[object, ...], ...] = (
         (plan.registrar, cash, pledge),
         (plan.cash_name, plan.cash_symbol, plan.issuer, plan.authority, registry, book),
-        (plan.oracles, plan.oracle_quorum, plan.heartbeat),
+        _prices(plan),
         (
-            *(plan.attestors, plan.attestor_quorum),
+            *(plan.attestors, plan.attestor_quorum, plan.rotation_delay),
             *(plan.authority, registry, book, plan.supply_cap),
         ),
         (cash, pledge, prices, registry, plan.auction_cap),
@@ -233,6 +240,18 @@ def contracts_at(deployer: bytes, *, nonce: int, chain: EvmChain) -> Contracts:
             Contract(name, address=create_address(deployer, nonce=nonce + i), chain=chain)
             for i, name in enumerate(CONTRACTS)
         )
+    )
+
+
+def _prices(plan: Deployment) -> tuple[object, ...]:
+    return (
+        plan.oracles,
+        plan.oracle_quorum,
+        plan.wide_quorum,
+        plan.heartbeat,
+        plan.deviation_bps,
+        plan.guardian,
+        plan.rotation_delay,
     )
 
 
