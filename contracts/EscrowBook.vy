@@ -152,8 +152,9 @@ MASK_40: constant(uint256) = 2**40 - 1
 MASK_64: constant(uint256) = 2**64 - 1
 MAX_TIME: constant(uint256) = 2**40 - 1
 # The accumulator stops here rather than revert: repaying must never become impossible. It is
-# 6.4 x 10**19 cents of interest.
-MAX_INTEREST_ACC: constant(uint256) = 2**104 - 1
+# 8.0 x 10**18 cents of interest, which with the largest principal stays below 2**64 cents, the most
+# cash that there can be.
+MAX_INTEREST_ACC: constant(uint256) = 2**101 - 1
 
 cash: public(immutable(address))
 pledge: public(immutable(address))
