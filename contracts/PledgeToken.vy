@@ -202,8 +202,9 @@ def burn(loan: bytes32, sats: uint256, destination: Bytes[42], request: uint256)
     assert self._standard(destination), "burn/destination"
     word: uint256 = self.loans[loan]
     assert sats <= self._free(word), "burn/no-tokens"
-    assert sats <= regulated._unheld(account), "burn/no-tokens"
-    assert sats <= regulated._spendable(account), "token/frozen"
+    if sats > regulated._spendable(account):
+        assert sats <= regulated._unheld(account), "burn/no-tokens"
+        raise "token/frozen"
     # THEN
     supply: uint256 = self.supply_and_burns
     self.loans[loan] = word - sats
@@ -283,8 +284,9 @@ def hold(loan: bytes32, holder: address, sats: uint256):
     assert self._held(word) == 0 or word >> 128 == pledgor, "token/not-pledgor"
     # WHEN
     assert sats <= self._free(word), "top-up/no-tokens"
-    assert sats <= regulated._unheld(account), "top-up/no-tokens"
-    assert sats <= regulated._spendable(account), "token/frozen"
+    if sats > regulated._spendable(account):
+        assert sats <= regulated._unheld(account), "top-up/no-tokens"
+        raise "token/frozen"
     # THEN
     self.loans[loan] = (word & MASK_128) + (sats << 64) | (pledgor << 128)
     regulated._hold(holder, account, sats)

@@ -186,7 +186,7 @@ def canTransfer(sender: address, receiver: address, amount: uint256) -> bool:
     return (
         self._eligible(word)
         and self._eligible(self.accounts[receiver])
-        and (self._locked(word) == 0 or amount <= self._spendable(word))
+        and (self._frozen(word) | self._held(word) == 0 or amount <= self._spendable(word))
     )
 
 
@@ -326,15 +326,10 @@ def _unheld(word: uint256) -> uint256:
 
 @pure
 @internal
-def _locked(word: uint256) -> uint256:
-    return unsafe_add(self._frozen(word), self._held(word))
-
-
-@pure
-@internal
 def _spendable(word: uint256) -> uint256:
     balance: uint256 = word & MASK_64
-    return unsafe_sub(balance, min(balance, self._locked(word)))
+    locked: uint256 = ((word >> FROZEN_AT) & MASK_64) + ((word >> HELD_AT) & MASK_64)
+    return unsafe_sub(balance, min(balance, locked))
 
 
 @view

@@ -24,9 +24,9 @@ from escrow.core.units import (
 
 INTEREST_DEN: Final = BPS * YEAR
 """Denominator of ``Debt.interest_acc``."""
-MAX_INTEREST_ACC: Final = 2**104 - 1
-"""Interest stops here, at 6.4 × 10¹⁹ cents, rather than make repaying impossible: the contract
-packs the accumulator into 104 bits."""
+MAX_INTEREST_ACC: Final = 2**101 - 1
+"""Interest stops here, at 8.0 × 10¹⁸ cents, rather than make repaying impossible: with the largest
+principal it stays below 2⁶⁴ cents, the most cash that there can be."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from eth_account.signers.local import LocalAccount
 
 from escrow.adapters.evm import typed
 from escrow.adapters.evm.chain import Chain
-from escrow.adapters.evm.contracts import Contracts, Deployment, deploy
+from escrow.adapters.evm.contracts import Contract, Contracts, Deployment, deploy
 from escrow.core.errors import Rejected
 from escrow.core.units import COIN, DAY, HOUR, MAX_MONEY
 
@@ -233,6 +233,27 @@ class Lab:
             for attestor in self.attestors[:count]
         ]
 
+    def permit(
+        self,
+        token: Contract,
+        owner: LocalAccount,
+        spender: bytes,
+        amount: int,
+        *,
+        signer: LocalAccount | None = None,
+        **changes: int,
+    ) -> tuple[object, ...]:
+        """A signed approval as ``permit`` takes it, good until the next second."""
+        message = {
+            "owner": raw(owner),
+            "spender": spender,
+            "value": amount,
+            "nonce": token.call("nonces", raw(owner)),
+            "deadline": self.now,
+        } | changes
+        sig = typed.sign_permit(signer or owner, permit=message, domain=token.domain)
+        return (*(message[name] for name in ("owner", "spender", "value", "deadline")), *sig)
+
     # Who takes part
 
     def rule(self, rights: int, *, kind: int = KIND, jurisdiction: int = JURISDICTION) -> Any:
@@ -261,6 +282,12 @@ class Lab:
             self.keeper, "mint", typed.ATTESTATION.values(att), self.sign_attestation(att)
         )
         return att
+
+    def burn(
+        self, who: LocalAccount, loan: bytes, sats: int, script: bytes = P2TR, **changes: int
+    ) -> Any:
+        request = changes.get("request", self.pledge.call("burns_of", raw(who)))
+        return self.pledge.send(who, "burn", loan, sats, script, request)
 
     def retire(self, ret: Mapping[str, object], **changes: object) -> Any:
         message = dict(ret) | changes
@@ -327,7 +354,8 @@ class Lab:
         return int(self.pledge.call("held", typed.loan_id(terms)))
 
     def tokens(self, account: LocalAccount) -> int:
-        return int(self.pledge.call("balanceOf", raw(account)))
+        """What it may spend."""
+        return int(self.pledge.call("spendable", raw(account)))
 
     def money(self, account: LocalAccount) -> int:
         return int(self.cash.call("balanceOf", raw(account)))

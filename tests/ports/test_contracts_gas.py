@@ -12,9 +12,10 @@ import os
 from pathlib import Path
 
 import pytest
-from contracts_lab import P2TR, PRICE, Lab, raw
+from contracts_lab import PRICE, Lab, raw
 
 from escrow.adapters.evm import typed
+from escrow.adapters.evm.contracts import CONTRACTS
 from escrow.core.units import COIN, DAY
 
 FILE = Path(__file__).resolve().parents[2] / "contracts" / "gas.json"
@@ -66,12 +67,15 @@ class Meter:
 
     def tokens(self) -> None:
         lab = self.lab
-        loan = b"\x06" * 32
-        self.mint("pledge.mint 3 of 5, first of a loan, new holder", loan, holder=b"\x44" * 20)
-        self.mint("pledge.mint 3 of 5, known loan, new holder", loan, holder=b"\x45" * 20)
+        loan, strangers = b"\x06" * 32, [bytes([n]) * 20 for n in range(0x44, 0x4E)]
+        self.note("registry.admit, one new account", lab.admit(strangers[0]))
+        self.note("registry.admit, nine new accounts", lab.admit(*strangers[1:]))
+        self.note("registry.suspend, one", lab.suspend(strangers[9]))
+        self.mint("pledge.mint 3 of 5, first of a loan, new holder", loan, holder=strangers[0])
+        self.mint("pledge.mint 3 of 5, known loan, new holder", loan, holder=strangers[1])
         att = self.mint("pledge.mint 3 of 5, known loan and holder", loan)
         self.mint("pledge.mint 4 of 5, known loan and holder", loan, count=4)
-        self.note("pledge.burn, part", lab.pledge.send(lab.borrower, "burn", loan, COIN, P2TR))
+        self.note("pledge.burn, part", lab.burn(lab.borrower, loan, COIN))
         self.note("pledge.retire 3 of 5, free tokens", lab.retire(att))
         self.note(
             "pledge.transfer, to a holder",
@@ -80,6 +84,12 @@ class Meter:
         self.note(
             "cash.transfer, to a holder", lab.cash.send(lab.lender, "transfer", raw(lab.buyer), 1)
         )
+        self.note(
+            "cash.transfer, to a registered account that has none",
+            lab.cash.send(lab.lender, "transfer", strangers[0], 1),
+        )
+        values = lab.permit(lab.cash, lab.lender, raw(lab.keeper), 10)
+        self.note("cash.permit, first", lab.cash.send(lab.keeper, "permit", *values))
         self.note("cash.mint, to a holder", lab.cash.send(lab.issuer, "mint", raw(lab.buyer), 1))
 
     def prices(self) -> None:
@@ -143,9 +153,8 @@ def measured() -> dict[str, int]:
         for entry in meter.lab.chain.transactions()
         if entry.receipt.contract_address
     }
-    names = ("CashToken", "PriceRounds", "PledgeToken", "EscrowBook")
     meter.used |= {
-        f"deploy {name}": gas for name, gas in zip(names, deployed.values(), strict=True)
+        f"deploy {name}": gas for name, gas in zip(CONTRACTS, deployed.values(), strict=True)
     }
     meter.tokens()
     meter.prices()
