@@ -76,6 +76,7 @@ def make_parties(config: WorldConfig) -> dict[str, Party]:
         "lender": Role.LENDER,
         "custodian": Role.CUSTODIAN,
         "liquidator": Role.LIQUIDATOR,
+        "arbiter": Role.ARBITER,
         "operator": Role.OPERATOR,
         "issuer": Role.STRANGER,
         "registrar": Role.STRANGER,

@@ -9,7 +9,7 @@ from typing import Any, Final
 from escrow.adapters.evm.chain import Chain
 from escrow.adapters.evm.contracts import Account, Contract, Contracts, Event
 from escrow.adapters.evm.history import Topics
-from escrow.adapters.evm.typed import TERMS, checksummed, encode_terms, loan_id
+from escrow.adapters.evm.typed import TERMS, Sig, checksummed, encode_terms, loan_id
 from escrow.core.decide import Command
 from escrow.core.regions.token import Burn
 from escrow.core.roles import Role
@@ -180,6 +180,14 @@ class EvmClient:
             account, function, encode_terms(terms_mapping(terms)), *args
         )
         return _hex(receipt.tx_hash)
+
+    def refinance(
+        self, account: Account, old: Terms, new: Terms, borrower: Sig, lender: Sig
+    ) -> str:
+        """Carries new terms and both signatures to EscrowBook; its hash. Raises ``Rejected``."""
+        return self.book(
+            account, "refinance", old, encode_terms(terms_mapping(new)), borrower, lender
+        )
 
 
 class EvmWatch:
