@@ -332,12 +332,15 @@ def wakes(escrow: Escrow) -> tuple[Seconds, ...]:
         return ()
     terms = loan.terms
     moments = [terms.expires_at + 1, terms.draw_by + 1, terms.recover_at]
+    # While the guardian has paused, the active clock and all that needs a price wait for its end.
+    pause = escrow.system.pause
+    runs_from = max(now, pause.until) if pause else now
     if isinstance(loan, Indebted):
-        moments.append(terms.maturity + terms.grace + 1)
+        moments += [terms.maturity + terms.grace + 1, runs_from]
     if isinstance(loan, Called):
         # Only if the active clock runs that far: once it stands, time alone brings nothing.
         left = loan.deadline - active_seconds(escrow.system, at=now)
-        over = Seconds(now + max(0, left) + 1)
+        over = Seconds(runs_from + max(0, left) + 1)
         if is_fresh(escrow.system, at=over):
             moments.append(over)
         if loan.dispute is not None:
@@ -403,10 +406,10 @@ def _loan_due(escrow: Escrow) -> tuple[Effect, ...]:
         return (OpenOnEvm(),) if now <= loan.terms.expires_at else ()
     if isinstance(loan, Opened) and now > loan.terms.draw_by:
         effects.append(CancelOnEvm())
-    if isinstance(loan, Called) and loan.dispute is not None:
-        # Needs no price: whether the call was right is not asked any more.
-        if now > loan.dispute.at + loan.terms.dispute:
-            effects.append(EndDispute(loan.dispute.at))
+    # Needs no price: whether the call was right is not asked any more.
+    dispute = loan.dispute if isinstance(loan, Called) else None
+    if dispute is not None and now > dispute.at + loan.terms.dispute:
+        effects.append(EndDispute(dispute.at))
     if isinstance(loan, Indebted) and is_fresh(escrow.system, at=now):
         assert escrow.system.price is not None
         effects.extend(_margin_due(escrow, loan, escrow.system.price))
