@@ -174,12 +174,6 @@ def test_a_price_that_brings_the_call_cannot_expire_it() -> None:
     events = log(
         active(),
         (
-            Dispute(Role.BORROWER, AT),
-            Resolve(Role.ARBITER, AT, True),
-            Withdraw(Role.BORROWER, AT, Sats(1)),
-            Refinance(Role.OPERATOR, AT, TERMS),
-            Redo(Role.OPERATOR, AT),
-            Take(Role.LIQUIDATOR, AT, Sats(1)),
             Liquidate(Role.LENDER, AT, Liquidation.TAKE_OVER),
             ExpireCall(Role.OPERATOR, AT),
             MarginCall(Role.OPERATOR, AT),
