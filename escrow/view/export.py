@@ -9,8 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from escrow.adapters.evm.chain import Receipt
 from escrow.core.errors import BadInput, Refused
+from escrow.ports import Receipt
 from escrow.words import jsonable
 from escrow.world import World
 

@@ -18,7 +18,6 @@ from escrow.adapters.evm.abi import artifact
 from escrow.adapters.evm.contracts import (
     Contract,
     Deployment,
-    EvmChain,
     create_address,
     creation_code,
     deploy,
@@ -26,6 +25,7 @@ from escrow.adapters.evm.contracts import (
 )
 from escrow.adapters.evm.revert import Reverted
 from escrow.core.errors import CODES, BadInput, Rejected
+from escrow.ports import EvmPort
 
 ROOT = Path(__file__).resolve().parents[2]
 ARTIFACTS = ROOT / "escrow" / "adapters" / "evm" / "artifacts"
@@ -272,7 +272,7 @@ def plan(lab: Lab, **changes: object) -> Deployment:
 
 
 def test_deployed_contracts_name_each_other(lab: Lab):
-    chain: EvmChain = lab.chain
+    chain: EvmPort = lab.chain
     made = deploy(plan(lab), account=lab.stranger, chain=chain)
     assert made.pledge.call("book") == made.book.address
     assert made.book.call("pledge") == made.pledge.address

@@ -24,7 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trie import HexaryTrie
 
-from escrow.adapters.evm.block import GAS_LIMIT, next_base_fee
+from escrow.adapters.evm.block import GAS_LIMIT, encode_receipt, next_base_fee
 from escrow.adapters.evm.chain import BlockRecord, Chain, Reverted
 from escrow.core.errors import BadInput, Refused
 
@@ -302,7 +302,7 @@ class TestBlocks:
         entries = chain.transactions(block=1)
         for root, items in (
             (block.transactions_root, [entry.raw for entry in entries]),
-            (block.receipts_root, [entry.receipt.encode() for entry in entries]),
+            (block.receipts_root, [encode_receipt(entry.receipt) for entry in entries]),
         ):
             trie = HexaryTrie({})
             for index, item in enumerate(items):

@@ -16,10 +16,10 @@ import rlp  # type: ignore[import-untyped]
 from eth_hash.auto import keccak
 
 from escrow.adapters.evm.abi import artifact, decode, encode
-from escrow.adapters.evm.block import Log, Receipt
 from escrow.adapters.evm.revert import Reverted
 from escrow.adapters.evm.typed import Domain
 from escrow.core.errors import CODES, Rejected
+from escrow.ports import EvmPort, Log, Receipt
 
 ZERO: Final = bytes(20)
 """The zero address: who asks when a call names nobody."""
@@ -27,27 +27,6 @@ CALL_GAS: Final = 1_000_000
 """Gas limit of a call: several times what the dearest one of ours takes (contracts/gas.json)."""
 CREATE_GAS: Final = 8_000_000
 """Gas limit of a deployment: above twice what the largest of ours takes."""
-
-
-class EvmChain(Protocol):
-    """The part of a chain that contracts need."""
-
-    @property
-    def next_base_fee(self) -> int:
-        """Wei a gas that the next transaction pays at least."""
-
-    @property
-    def chain_id(self) -> int:
-        """Which chain signatures count on."""
-
-    def send(self, raw: bytes, *, strict: bool = True) -> Receipt:
-        """Run a signed transaction; with ``strict`` a revert raises and leaves no trace."""
-
-    def call(self, *, to: bytes | None, data: bytes, sender: bytes) -> bytes:
-        """What a call would return. Raises ``Reverted``."""
-
-    def nonce(self, address: bytes) -> int:
-        """The next nonce of an account."""
 
 
 class Account(Protocol):
@@ -77,7 +56,7 @@ class Event:
 class Contract:
     """One deployed contract. Addresses go in as 20 bytes or hexadecimal, and come out as bytes."""
 
-    def __init__(self, name: str, *, address: bytes, chain: EvmChain) -> None:
+    def __init__(self, name: str, *, address: bytes, chain: EvmPort) -> None:
         self.artifact = artifact(name)
         self.name = name
         self.address = address
@@ -176,7 +155,7 @@ class Deployment:
     attestor_quorum: int
 
 
-def deploy(plan: Deployment, *, account: Account, chain: EvmChain) -> Contracts:
+def deploy(plan: Deployment, *, account: Account, chain: EvmPort) -> Contracts:
     """Deploy the four with four transactions of one account.
 
     Token and book name each other and neither has a setter, so the book's address is computed
@@ -216,7 +195,7 @@ def create_address(sender: bytes, *, nonce: int) -> bytes:
 
 
 def transaction(
-    account: Account, *, chain: EvmChain, to: bytes | None, data: bytes, gas: int
+    account: Account, *, chain: EvmPort, to: bytes | None, data: bytes, gas: int
 ) -> bytes:
     """A signed type-2 transaction (EIP-1559) without tip, good for twice the present base fee."""
     fields: dict[str, Any] = {

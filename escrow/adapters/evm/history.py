@@ -6,8 +6,9 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from escrow.adapters.evm.block import Block, Log, Receipt
+from escrow.adapters.evm.block import Block
 from escrow.adapters.evm.transaction import Transaction
+from escrow.ports import Log, Receipt
 
 Topics = Sequence[bytes | Collection[bytes] | None]
 """A filter by place: a topic, any of several, or None for anything."""
