@@ -335,17 +335,13 @@ class Chain:
         """
         self._ledger.settle()
         history = self._ledger.history
-        found: list[Log] = []
-        for log in history.find(
-            addresses=(address,) if isinstance(address, bytes) else address,
+        return history.query(
+            address=address,
             topics=topics,
             from_block=from_block,
             to_block=len(history.blocks) if to_block is None else to_block,
-        ):
-            if len(found) == limit:
-                raise Refused("evm/logs", limit=limit)
-            found.append(log)
-        return tuple(found)
+            limit=limit,
+        )
 
     @property
     def cursor(self) -> int:
@@ -357,10 +353,7 @@ class Chain:
 
         Raises ``BadInput("evm/cursor")`` for a cursor that a revert has cut off.
         """
-        logs = self._ledger.history.logs
-        if not 0 <= cursor <= len(logs):
-            raise BadInput("evm/cursor", cursor=cursor)
-        return tuple(logs[cursor:]), len(logs)
+        return self._ledger.history.since(cursor)
 
     # --- to save and load ---
 
