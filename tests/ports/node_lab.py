@@ -58,6 +58,11 @@ def anvil(
         process.stdout.close()
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """Nothing to say: clients that go away are part of the tests."""
+
+
 @contextmanager
 def serving(answer: Callable[[bytes], str | bytes], *, status: int = 200) -> Iterator[str]:
     """The URL of an HTTP server that answers each request's body with ``answer``."""
@@ -77,7 +82,7 @@ def serving(answer: Callable[[bytes], str | bytes], *, status: int = 200) -> Ite
         def log_message(self, *args: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = _Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:

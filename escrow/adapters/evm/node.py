@@ -80,8 +80,8 @@ class RpcChain:
     # --- to write ---
 
     def send(self, raw: bytes, *, strict: bool = True) -> Receipt:
-        """As ``Chain.send``. Without a clock a block may come between the trial and the real run;
-        then a revert is in a block although ``strict`` asked for none, and its data is empty.
+        """As ``Chain.send``. If others use the node too, what went well when tried may revert in
+        its block: then ``Reverted`` comes without data, ``mined``, and the nonce is used.
 
         Raises ``Refused("rpc/unreachable")`` if the node takes it but makes no block in time.
         """
@@ -111,6 +111,8 @@ class RpcChain:
             if receipt.timestamp != at:
                 raise Refused("rpc/refused", reason="not the block time asked", time=at)
             self._clock.at_least(at)
+        if strict and not receipt.status:
+            raise Reverted(b"", halt="mined")
         return receipt
 
     def _admit(self, transaction: Transaction) -> None:
