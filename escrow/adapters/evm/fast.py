@@ -1,6 +1,6 @@
 """An EVM for long property runs: revm in this process (``pyrevm``, extra ``fast``).
 
-A hundred times as fast as ``Chain``, because little is done but running the code. Its limits:
+Twenty to forty times as fast as ``Chain``, because little is done but running code. Its limits:
 
 * Always Cancun; a delegation (EIP-7702) is refused.
 * Gas is not exact: what one transaction has touched is warm for the next ones (EIP-2929), and
