@@ -12,7 +12,7 @@ from eth_account.signers.local import LocalAccount
 
 from escrow.adapters.evm import typed
 from escrow.adapters.evm.chain import Chain
-from escrow.adapters.evm.contracts import Contracts, Deployment, deploy
+from escrow.adapters.evm.contracts import Contract, Contracts, Deployment, deploy
 from escrow.core.errors import Rejected
 from escrow.core.units import COIN, DAY, HOUR, MAX_MONEY
 
@@ -198,7 +198,32 @@ class Lab:
             for attestor in self.attestors[:count]
         ]
 
+    def set_change(
+        self, contract: Contract, members: Sequence[LocalAccount], **changes: object
+    ) -> dict[str, object]:
+        return {
+            "number": contract.call("change_number"),
+            "members": tuple(map(raw, members)),
+            "quorum": 3,
+        } | changes
+
     # Things done
+
+    def propose(
+        self,
+        contract: Contract,
+        change: Mapping[str, object],
+        signers: Sequence[LocalAccount] = (),
+    ) -> Any:
+        """Another set for ``contract``, signed by three of its first set where nobody is named."""
+        first = self.oracles if contract is self.prices else self.attestors
+        sigs = [
+            typed.sign_set_change(signer, change=change, domain=contract.domain)
+            for signer in signers or first[:3]
+        ]
+        return contract.send(
+            self.stranger, "propose_set", change["members"], change["quorum"], sigs
+        )
 
     def post(self, *prices: int, **changes: Any) -> Any:
         """A round of these prices; of one price, by three oracles, by five where it is a jump."""

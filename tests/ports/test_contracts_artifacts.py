@@ -71,6 +71,7 @@ def test_what_an_artifact_says(name: str):
         *("balanceOf", "allowance", "totalSupply", "name", "symbol", "decimals", "issuer"),
         *("MIN_DEPOSIT", "book", "cash", "pledge", "prices"),
         *("approve", "quorum", "signers", "DOMAIN_SEPARATOR"),
+        *("pending", "change_number", "rotation_delay", "propose_set", "rotate_set"),
     }
 
 
@@ -101,12 +102,15 @@ def members(struct: typed.Struct):
         "bytes32": st.binary(min_size=32, max_size=32),
         "uint32": st.integers(0, 2**32 - 1),
         "uint256": st.integers(0, 2**256 - 1),
+        "address[]": st.lists(st.binary(min_size=20, max_size=20), max_size=15),
     }
     return st.fixed_dictionaries({name: kinds[kind] for name, kind in struct.fields})
 
 
 @pytest.mark.parametrize(
-    "struct", [typed.TERMS, typed.ATTESTATION, typed.RETIREMENT, typed.PRICE], ids=lambda s: s.name
+    "struct",
+    [typed.TERMS, typed.ATTESTATION, typed.RETIREMENT, typed.PRICE, typed.SET_CHANGE],
+    ids=lambda s: s.name,
 )
 @settings(max_examples=20, deadline=None, derandomize=True)
 @given(data=st.data(), chain_id=st.integers(1, 2**53), contract=st.binary(min_size=20, max_size=20))
@@ -264,9 +268,13 @@ def plan(lab: Lab, **changes: object) -> Deployment:
         "issuer": raw(lab.issuer),
         "oracles": (raw(lab.oracles[0]),),
         "oracle_quorum": 1,
+        "wide_quorum": 1,
         "heartbeat": 60,
+        "deviation_bps": 2_000,
+        "guardian": bytes(20),
         "attestors": (raw(lab.attestors[0]),),
         "attestor_quorum": 1,
+        "rotation_delay": 60,
     } | changes
     return Deployment(**fields)
 
@@ -288,6 +296,9 @@ def test_deployed_contracts_name_each_other(lab: Lab):
         ("token/signers", {"attestors": ()}),
         ("token/not-issuer", {"issuer": bytes(20)}),
         ("price/too-old", {"heartbeat": 0}),
+        ("price/quorum", {"wide_quorum": 3}),
+        ("price/deviation", {"deviation_bps": 0}),
+        ("signers/delay", {"rotation_delay": 0}),
     ],
 )
 def test_a_plan_that_makes_no_sense_deploys_nothing(lab: Lab, code: str, changes):
