@@ -26,6 +26,7 @@ from escrow.adapters.evm.contracts import (
 )
 from escrow.adapters.evm.revert import Reverted
 from escrow.core.errors import CODES, BadInput, Rejected
+from escrow.core.units import DAY
 
 ROOT = Path(__file__).resolve().parents[2]
 ARTIFACTS = ROOT / "escrow" / "adapters" / "evm" / "artifacts"
@@ -333,7 +334,7 @@ def test_a_book_needs_cash_and_prices(lab: Lab):
 def test_a_token_does_not_name_itself_or_nobody(lab: Lab):
     mine = create_address(raw(lab.stranger), nonce=0)
     for book in (bytes(20), mine):
-        code = creation_code("PledgeToken", [b"\1" * 20], 1, book)
+        code = creation_code("PledgeToken", [b"\1" * 20], 1, DAY, book)
         with pytest.raises(Reverted) as caught:
             lab.chain.call(to=None, data=code, sender=raw(lab.stranger))
         assert caught.value.code == "token/receiver"
