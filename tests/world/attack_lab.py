@@ -181,7 +181,7 @@ ATTACKS = (
         "all five oracles, who can make any jump, and the lender",
         "sign a price at which the loan is in breach, and seize",
         "",
-        "what debt and bonus are worth at that price, up to all: nothing stops these three keys",
+        "what debt and bonus are worth at that price, up to all: nothing stops these six keys",
     ),
     # --- time ---
     Attack(
