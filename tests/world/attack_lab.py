@@ -178,10 +178,10 @@ ATTACKS = (
     ),
     Attack(
         "a_false_price_by_a_quorum",
-        "two oracles of three, which are the quorum, and the lender",
+        "all five oracles, who can make any jump, and the lender",
         "sign a price at which the loan is in breach, and seize",
         "",
-        "what debt and bonus are worth at that price, up to all: nothing stops these three keys",
+        "what debt and bonus are worth at that price, up to all: nothing stops these six keys",
     ),
     # --- time ---
     Attack(

@@ -32,6 +32,7 @@ from attack_lab import (
 )
 
 from escrow.actors.cosigner import Cosigner
+from escrow.actors.entitlement import PriceRules
 from escrow.adapters.bitcoin import psbt as bip174
 from escrow.adapters.bitcoin.policy import read_transaction
 from escrow.adapters.bitcoin.vault import Vault, compile_vault
@@ -220,10 +221,10 @@ def test_a_burn_in_no_block(world, thief):
     thief.ends()
 
 
-def more_careful(cosigner, *, blocks=1, heartbeat=DAY) -> Cosigner:
+def more_careful(cosigner, *, blocks=1, **prices) -> Cosigner:
     """The same key with the same eyes, that asks for more."""
     twin = copy(cosigner)
-    twin._blocks, twin._heartbeat = blocks, heartbeat
+    twin._blocks, twin._prices = blocks, PriceRules(**prices)
     return twin
 
 
@@ -380,7 +381,7 @@ def test_a_platform_with_a_longer_heartbeat(new, age, ok):
     deal = world.open()
     thief = Thief(world, "a_platform_with_a_longer_heartbeat")
     world.price("36000.00")  # at 93 %
-    world.silence("oracle-1", "oracle-2")
+    world.silence("oracle-1", "oracle-2", "oracle-3")
     posted = world.now
     world.advance(seconds=age)
     assert world.now - posted == age
@@ -404,14 +405,14 @@ def test_an_overdue_loan_is_not_seized_on_a_stale_price_either(new):
     world = new(config=WorldConfig(seed=1, heartbeat=Seconds(2 * DAY)))
     deal = world.open(term=14 * DAY, grace=DAY)
     world.advance(seconds=deal.terms.maturity + deal.terms.grace - world.now + 1)
-    world.silence("oracle-1", "oracle-2")
+    world.silence("oracle-1", "oracle-2", "oracle-3")
     seen = {
         "round": world.engine.system.price.round + 1,
         "price": PriceE8(80_000 * 10**8),
         "at": Seconds(world.now + 1),
     }
     world.advance(seconds=DAY + 2)
-    world.post_price(seen["price"], at=seen["at"], signatures=oracles_sign(world, seen))
+    world.post_price(oracles_sign(world, seen), at=seen["at"])
     psbt = seized(world, deal)
     for deployed in world._wires.cosigners:
         deployed.review(psbt, terms=deal.terms, script=deal.vault.script_pubkey)
@@ -428,7 +429,7 @@ def test_a_seizure_on_a_stale_price(world, thief, late):
     world.silence("lender", "liquidator")
     world.price("36000.00")
     posted = world.now
-    world.silence("oracle-1", "oracle-2")
+    world.silence("oracle-1", "oracle-2", "oracle-3")
     world.advance(seconds=DAY + late)
     assert world.now - posted == DAY + late
     book, lender = world.evm.contracts.book, world.party("lender").account
@@ -444,10 +445,16 @@ def test_a_seizure_on_a_stale_price(world, thief, late):
 
 
 def oracles_sign(world, price):
-    """Two of three: the quorum."""
+    """All five, which a jump needs, the same price."""
     domain = world.evm.contracts.prices.domain
-    oracles = [world.party(name).account for name in ("oracle-1", "oracle-2")]
-    return [typed.sign_price(each, price=price, domain=domain) for each in oracles]
+    oracles = [world.party(f"oracle-{number}").account for number in range(1, 6)]
+    sigs = [typed.sign_price(each, price=price, domain=domain) for each in oracles]
+    return [(price["price"], sig) for sig in sigs]
+
+
+def post_args(price, reports):
+    """What ``PriceRounds.post`` takes."""
+    return price["round"], price["at"], reports
 
 
 def test_a_round_that_was_kept(world, thief):
@@ -460,20 +467,20 @@ def test_a_round_that_was_kept(world, thief):
     # The market recovers; the round was signed and never posted.
     world.advance(hours=1)
     world.price("80000.00")
-    assert thief.fails(prices.send, lender, "post", *low.values(), sigs) == "price/round"
+    assert thief.fails(prices.send, lender, "post", *post_args(low, sigs)) == "price/round"
     # Its number cannot be changed without the oracles.
-    other = (number + 1, low["price"], at)
-    assert thief.fails(prices.send, lender, "post", *other, sigs) == "price/stranger"
+    other = post_args(low | {"round": number + 1}, sigs)
+    assert thief.fails(prices.send, lender, "post", *other) == "price/stranger"
     # Not even an oracle that signs the old moment again makes it newer, or fresh.
     old = low | {"round": number + 1}
     sigs = oracles_sign(world, old)
-    assert thief.fails(prices.send, lender, "post", *old.values(), sigs) == "price/not-newer"
-    world.silence("oracle-1", "oracle-2")
+    assert thief.fails(prices.send, lender, "post", *post_args(old, sigs)) == "price/not-newer"
+    world.silence("oracle-1", "oracle-2", "oracle-3")
     fresh = old | {"at": Seconds(world.now)}
     world.advance(days=2)
     fresh["at"] = Seconds(fresh["at"] + 1)
     sigs = oracles_sign(world, fresh)
-    assert thief.fails(prices.send, lender, "post", *fresh.values(), sigs) == "price/too-old"
+    assert thief.fails(prices.send, lender, "post", *post_args(fresh, sigs)) == "price/too-old"
     thief.fails(
         world.evm.contracts.book.send,
         lender,
@@ -493,7 +500,7 @@ def test_a_false_price_by_a_quorum(world, thief):
     world.advance(seconds=1)
     lender, loan = world.party("lender"), bytes.fromhex(deal.id[2:])
     sigs = oracles_sign(world, low)
-    parts.prices.send(lender.account, "post", *low.values(), sigs)
+    parts.prices.send(lender.account, "post", *post_args(low, sigs))
     parts.book.send(lender.account, "take_over", encode_terms(terms_mapping(deal.terms)))
     taken = world.tokens_of("lender")
     assert taken == PLEDGED
