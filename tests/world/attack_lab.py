@@ -432,8 +432,12 @@ def on_evm(world: World, deal: Deal, thief: Thief, name: str) -> None:
     ):
         thief.fails(parts.book.send, account, function, terms, *args)
     for function, args in (
-        ("burn", (loan, 100_000, script)),
-        ("release", (loan, PLEDGED, away)),
+        (
+            "burn",
+            (loan, 100_000, script, parts.pledge.call("burns_of", world.party(name).address_bytes)),
+        ),
+        ("release", (loan, away, PLEDGED)),
+        ("execute", (loan, world.party("borrower").address_bytes, away, PLEDGED, 0)),
         ("hold", (loan, world.party("borrower").address_bytes, PLEDGED)),
     ):
         thief.fails(parts.pledge.send, account, function, *args)
@@ -459,6 +463,7 @@ def on_evm(world: World, deal: Deal, thief: Thief, name: str) -> None:
     gone = {
         "loan": loan,
         "holder": world.party("borrower").address_bytes,
+        "pledgor": world.party("borrower").address_bytes,
         "txid": bytes.fromhex(coin.outpoint[:64]),
         "vout": int(coin.outpoint[65:]),
         "sats": PLEDGED,
