@@ -715,6 +715,50 @@ def test_the_issuers_key(world, thief):
     thief.ends()
 
 
+def test_the_registrars_key(world, thief):
+    deal, parts = world.loans[0], world.evm.contracts
+    on_evm(world, deal, thief, "registrar")
+    on_bitcoin(world, deal, thief, "registrar")
+    account = world.party("registrar").account
+    away = world.party("stranger").address_bytes
+    thief.fails(parts.pledge.send, account, "admit", away, 2**40 - 1)
+    parties = [world.party(name).address_bytes for name in ("borrower", "lender")]
+    parts.registry.send(account, "suspend", parties)
+    before, owed = world.cash_of("lender"), deal.debt
+    world.repay(deal, by="liquidator")
+    assert world.cash_of("lender") - before == owed
+    assert world.tokens_of("borrower") == PLEDGED
+    thief.fails(world.burn, deal)
+    world.mine(6)
+    thief.ends()
+
+
+def test_the_authoritys_key(world, thief):
+    deal, parts = world.loans[0], world.evm.contracts
+    on_evm(world, deal, thief, "authority")
+    on_bitcoin(world, deal, thief, "authority")
+    account = world.party("authority").account
+    parts.pledge.send(account, "setFrozenTokens", world.party("borrower").address_bytes, 2**64)
+    world.repay(deal)
+    assert world.state_of(deal.id).token.held == 0
+    assert world.tokens_of("borrower") == 0
+    world.mine(6)
+    thief.ends()
+
+
+def test_the_authoritys_key_after_repayment(world, thief):
+    deal, parts = world.loans[0], world.evm.contracts
+    world.repay(deal)
+    borrower, stranger = (world.party(name) for name in ("borrower", "stranger"))
+    people = borrower.address_bytes, stranger.address_bytes
+    parts.pledge.send(world.party("authority").account, "forcedTransfer", *people, PLEDGED)
+    burn_on_evm(world, "stranger", bytes.fromhex(deal.id[2:]), PLEDGED, stranger.script)
+    world.settle()
+    world.mine(6)
+    [payout] = deal.state.vault.payouts
+    thief.ends(lost=PLEDGED - payout.fee, to="stranger", fee=payout.fee)
+
+
 # --- two together ---
 
 ROLES = (
