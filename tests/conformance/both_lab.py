@@ -119,7 +119,6 @@ class Lab:
                 issuer=raw(operator),
                 registrar=raw(operator),
                 authority=raw(operator),
-                guardian=raw(operator),
                 oracles=tuple(map(raw, self.oracles)),
                 oracle_quorum=QUORUM,
                 wide_quorum=WIDE,

@@ -281,7 +281,6 @@ def plan(lab: Lab, **changes: object) -> Deployment:
         "wide_quorum": 1,
         "heartbeat": 60,
         "deviation_bps": 2_000,
-        "guardian": bytes(20),
         "attestors": (raw(lab.attestors[0]),),
         "attestor_quorum": 1,
         "supply_cap": MAX_MONEY,

@@ -187,10 +187,13 @@ BUDGET = {
     "book.repay, part": 64_311,
     "book.take_over": 90_847,
     "prices.post 3 of 5": 57_000,
-    "pledge.mint 3 of 5, known loan and holder": 142_429,
+    "pledge.mint 3 of 5, known loan, new holder": 98_769,
+    "pledge.transfer, to a holder": 36_000,
+    "cash.transfer, to a holder": 36_000,
 }
 """What comparable contracts take for it: Morpho Blue without a rate model for loans, Maker's
-Median for a price of three, Lombard's consortium for a mint by three of five."""
+Median for a price of three, a Safe of three of five that mints to a new holder; and for a transfer
+what plain tokens take that check nobody, with 1,500 for the checks."""
 
 
 @pytest.mark.parametrize("action", BUDGET)

@@ -30,6 +30,7 @@ from attack_lab import (
     signed,
     stolen,
 )
+from world_lab import burn_on_evm
 
 from escrow.actors.cosigner import Cosigner
 from escrow.actors.entitlement import PriceRules
@@ -205,8 +206,7 @@ def test_a_signature_held_back(world, thief):
 def test_a_burn_in_no_block(world, thief):
     deal = world.loans[0]
     world.repay(deal)
-    loan, borrower = bytes.fromhex(deal.id[2:]), world.party("borrower").account
-    world.evm.contracts.pledge.send(borrower, "burn", loan, PLEDGED, home(world))
+    burn_on_evm(world, "borrower", bytes.fromhex(deal.id[2:]), PLEDGED, home(world))
     psbt = draft(world, deal, [(home(world), PLEDGED - FEE)])
     thief.asks(deal, psbt)
     careful = [more_careful(each, blocks=2) for each in world._wires.cosigners]
@@ -266,13 +266,13 @@ def test_more_burned_than_was_free(new, monkeypatch):
         new,
         "PledgeToken",
         ('assert sats <= self._free(word), "burn/no-tokens"', "pass"),
-        ('assert sats <= erc20.balanceOf[msg.sender], "burn/no-tokens"', "pass"),
-        ("erc20._debit(msg.sender, sats)", "pass"),
+        ('assert sats <= regulated._unheld(account), "burn/no-tokens"', "pass"),
+        ('raise "token/frozen"\n    # THEN\n    supply', "pass\n    # THEN\n    supply"),
+        ("account - sats + regulated.ONE_BURN", "account + regulated.ONE_BURN"),
     )
     thief, deal = Thief(world, "more_burned_than_was_free"), world.loans[0]
     loan, script = bytes.fromhex(deal.id[2:]), home(world, "stranger")
-    account = world.party("stranger").account
-    world.evm.contracts.pledge.send(account, "burn", loan, PLEDGED, script)
+    burn_on_evm(world, "stranger", loan, PLEDGED, script)
     world.evm.chain.seal()
     thief.asks(deal, draft(world, deal, [(script, PLEDGED - FEE)]))
     assert set(thief.seen) == {"cosigner/loan-state"}
@@ -281,9 +281,8 @@ def test_more_burned_than_was_free(new, monkeypatch):
 
 def burns(world, deal, *, by):
     """All its tokens, by its own transaction: the engine may not know that they are free."""
-    account, loan = world.party(by).account, bytes.fromhex(deal.id[2:])
     sats = world.tokens_of(by)
-    world.evm.contracts.pledge.send(account, "burn", loan, sats, home(world, by))
+    burn_on_evm(world, by, bytes.fromhex(deal.id[2:]), sats, home(world, by))
     world.evm.chain.seal()
     return world.evm.burns(deal.id)[-1]
 
@@ -504,7 +503,7 @@ def test_a_false_price_by_a_quorum(world, thief):
     parts.book.send(lender.account, "take_over", encode_terms(terms_mapping(deal.terms)))
     taken = world.tokens_of("lender")
     assert taken == PLEDGED
-    parts.pledge.send(lender.account, "burn", loan, taken, home(world, "stranger"))
+    burn_on_evm(world, "lender", loan, taken, home(world, "stranger"))
     world.settle()
     world.mine(6)
     [payout] = deal.state.vault.payouts
@@ -628,8 +627,8 @@ def test_the_borrowers_key(world, thief):
 def test_the_borrowers_key_after_repayment(world, thief):
     deal = world.loans[0]
     world.repay(deal)
-    account, loan = world.party("borrower").account, bytes.fromhex(deal.id[2:])
-    world.evm.contracts.pledge.send(account, "burn", loan, PLEDGED, home(world, "stranger"))
+    loan = bytes.fromhex(deal.id[2:])
+    burn_on_evm(world, "borrower", loan, PLEDGED, home(world, "stranger"))
     world.settle()
     world.mine(6)
     [payout] = deal.state.vault.payouts
@@ -721,6 +720,50 @@ def test_the_issuers_key(world, thief):
     assert world.tokens_of("borrower") == PLEDGED
     world.mine(6)
     thief.ends()
+
+
+def test_the_registrars_key(world, thief):
+    deal, parts = world.loans[0], world.evm.contracts
+    on_evm(world, deal, thief, "registrar")
+    on_bitcoin(world, deal, thief, "registrar")
+    account = world.party("registrar").account
+    away = world.party("stranger").address_bytes
+    thief.fails(parts.pledge.send, account, "admit", away, 2**40 - 1)
+    parties = [world.party(name).address_bytes for name in ("borrower", "lender")]
+    parts.registry.send(account, "suspend", parties)
+    before, owed = world.cash_of("lender"), deal.debt
+    world.repay(deal, by="liquidator")
+    assert world.cash_of("lender") - before == owed
+    assert world.tokens_of("borrower") == PLEDGED
+    thief.fails(world.burn, deal)
+    world.mine(6)
+    thief.ends()
+
+
+def test_the_authoritys_key(world, thief):
+    deal, parts = world.loans[0], world.evm.contracts
+    on_evm(world, deal, thief, "authority")
+    on_bitcoin(world, deal, thief, "authority")
+    account = world.party("authority").account
+    parts.pledge.send(account, "setFrozenTokens", world.party("borrower").address_bytes, 2**64)
+    world.repay(deal)
+    assert world.state_of(deal.id).token.held == 0
+    assert world.tokens_of("borrower") == 0
+    world.mine(6)
+    thief.ends()
+
+
+def test_the_authoritys_key_after_repayment(world, thief):
+    deal, parts = world.loans[0], world.evm.contracts
+    world.repay(deal)
+    borrower, stranger = (world.party(name) for name in ("borrower", "stranger"))
+    people = borrower.address_bytes, stranger.address_bytes
+    parts.pledge.send(world.party("authority").account, "forcedTransfer", *people, PLEDGED)
+    burn_on_evm(world, "stranger", bytes.fromhex(deal.id[2:]), PLEDGED, stranger.script)
+    world.settle()
+    world.mine(6)
+    [payout] = deal.state.vault.payouts
+    thief.ends(lost=PLEDGED - payout.fee, to="stranger", fee=payout.fee)
 
 
 # --- two together ---
