@@ -19,8 +19,9 @@ from escrow.adapters.evm.archive import BlockRecord, export, restore
 from escrow.adapters.evm.block import Block, Log, Receipt
 from escrow.adapters.evm.history import Included, Topics
 from escrow.adapters.evm.ledger import Clock, Ledger, Saved
-from escrow.adapters.evm.proof import check_account
+from escrow.adapters.evm.proof import Account, find_account
 from escrow.adapters.evm.revert import Reverted
+from escrow.adapters.evm.tracing import Recorder, Trace, Watch
 from escrow.adapters.evm.transaction import AccessList, Transaction, decode
 from escrow.core.errors import BadInput, Refused
 from escrow.core.units import MAX_TIME
@@ -173,7 +174,43 @@ class Chain:
             low, high = (low, middle) if enough(middle) else (middle, high)
         return high
 
+    def trace(self, tx_hash: bytes, *, watch: Watch) -> Trace | None:
+        """An included transaction, run again under watch; None if there is none of that hash.
+
+        Raises ``Refused("evm/trace")`` where the trace grows too long.
+        """
+        entry = self.included(tx_hash)
+        if entry is None:
+            return None
+        recorder = Recorder(watch)
+        return Trace.of(recorder, self._ledger.rerun(entry, recorder))
+
+    def trace_call(
+        self,
+        *,
+        watch: Watch,
+        to: bytes | None,
+        data: bytes = b"",
+        sender: bytes = ZERO,
+        value: int = 0,
+        gas: int = CALL_GAS,
+        access_list: AccessList = (),
+        block: int | None = None,
+    ) -> Trace:
+        """A call under watch, whether it reverts or not. Raises as :meth:`call` before it runs, and
+        as :meth:`trace`."""
+        message = _message(
+            to=to, data=data, sender=sender, value=value, gas=gas, access_list=access_list
+        )
+        recorder = Recorder(watch)
+        return Trace.of(recorder, self._ledger.probe(message, block=block, recorder=recorder))
+
     # --- to look ---
+
+    @property
+    def work(self) -> int:
+        """Gas run so far by calls, estimates and traces, which nobody pays for."""
+        return self._ledger.work
 
     @property
     def chain_id(self) -> int:
@@ -265,18 +302,18 @@ class Chain:
         """What shows an account, and each of its storage slots, to whoever has a sealed block's
         header: RLP nodes, root first, the account's before those of the slots (EIP-1186).
 
-        Raises ``BadInput("evm/block")``; ``Refused("reserves/altered")`` if there is no account.
+        Of an account that is not there, the nodes that show this. Raises ``BadInput("evm/block")``.
         """
         sealed = self.block(block)
         if sealed is None:
             raise BadInput("evm/block", block=block)
         root = sealed.state_root
-        account = self._ledger.path_to(root, keccak(_address(address)))
-        storage_root = check_account(account, state_root=root, address=address)
+        nodes = self._ledger.path_to(root, keccak(_address(address)))
+        account = find_account(nodes, state_root=root, address=address) or Account()
         return (
-            account,
+            nodes,
             *(
-                self._ledger.path_to(storage_root, keccak(_word(slot).to_bytes(32, "big")))
+                self._ledger.path_to(account.storage_root, keccak(_word(slot).to_bytes(32, "big")))
                 for slot in slots
             ),
         )

@@ -7,6 +7,7 @@ from typing import Final
 
 from escrow.adapters.evm.block import GAS_LIMIT, Block, Receipt
 from escrow.adapters.evm.chain import Chain
+from escrow.adapters.evm.proof import Account, find_account
 from escrow.adapters.evm.show import (
     block_json,
     log_json,
@@ -36,7 +37,9 @@ from escrow.adapters.evm.wire import (
 )
 
 MAX_FILTERS: Final = 256
-"""Filters kept; the oldest gives way, as a node forgets filters nobody polls."""
+"""Filters kept; the one polled longest ago gives way, as a node forgets those nobody polls."""
+MAX_PROOFS: Final = 1_024
+"""Slots in one proof, as geth."""
 MAX_FEE_BLOCKS: Final = 1_024
 """Blocks in one fee history, as geth."""
 MAX_PERCENTILES: Final = 100
@@ -49,9 +52,11 @@ class _Filter:
     """What a client polls."""
 
     criteria: Json | None
-    """Of logs; None for blocks."""
+    """Of logs; None for hashes."""
     next_block: int
     """First block not yet reported."""
+    transactions: bool = False
+    """Hashes of transactions, not of blocks."""
 
 
 class Queries:
@@ -114,6 +119,35 @@ class Queries:
         address, slot = params.read(0, to_address), params.read(1, to_slot)
         word = self.chain.storage(address, slot, block=self.place(params.get(2)))
         return data(word.to_bytes(32, "big"))
+
+    def proof(self, params: Params) -> object:
+        """EIP-1186, of a sealed block's state."""
+        address, slots = params.read(0, to_address), params.read(1, to_list)
+        if len(slots) > MAX_PROOFS:
+            raise invalid(f"want at most {MAX_PROOFS} slots")
+        places = [to_slot(slot) for slot in slots]
+        number = self.place(params.get(2))
+        number = self.chain.block_number if number is None else number
+        block = self.chain.block(number)
+        assert block is not None, "a place is that of a block"
+        nodes, *paths = self.chain.prove(address, places, block=number)
+        account = find_account(nodes, state_root=block.state_root, address=address) or Account()
+        return {
+            "address": data(address),
+            "balance": quantity(account.balance),
+            "nonce": quantity(account.nonce),
+            "codeHash": data(account.code_hash),
+            "storageHash": data(account.storage_root),
+            "accountProof": [data(node) for node in nodes],
+            "storageProof": [
+                {
+                    "key": asked if isinstance(asked, str) else quantity(slot),
+                    "value": quantity(self.chain.storage(address, slot, block=number)),
+                    "proof": [data(node) for node in path],
+                }
+                for asked, slot, path in zip(slots, places, paths, strict=True)
+            ],
+        }
 
     # --- blocks and transactions ---
 
@@ -189,6 +223,13 @@ class Queries:
         block = self.chain.block_of(entry.receipt)
         return transaction_json(entry, block, chain_id=self.chain.chain_id)
 
+    def raw_transaction(self, params: Params) -> object:
+        entry = self.chain.included(params.read(0, to_word))
+        return None if entry is None else data(entry.raw)
+
+    def uncle_count(self, params: Params) -> object:
+        return None if self._which(params.read(0, given)) is None else "0x0"
+
     def receipt(self, params: Params) -> object:
         receipt: Receipt | None = self.chain.receipt(params.read(0, to_word))
         block = self.chain.block_of(receipt) if receipt else None
@@ -233,12 +274,16 @@ class Queries:
     def new_block_filter(self, _: Params) -> object:
         return self._keep(None)
 
-    def _keep(self, criteria: Json | None) -> str:
+    def new_transaction_filter(self, _: Params) -> object:
+        """Named after pending ones; here none waits, so it reports them as they are sealed."""
+        return self._keep(None, transactions=True)
+
+    def _keep(self, criteria: Json | None, *, transactions: bool = False) -> str:
         self._last_filter += 1
         after = self.chain.block_number + 1
-        self._filters[self._last_filter] = _Filter(criteria=criteria, next_block=after)
+        self._filters[self._last_filter] = _Filter(criteria, after, transactions)
         if len(self._filters) > MAX_FILTERS:
-            del self._filters[min(self._filters)]
+            del self._filters[next(iter(self._filters))]
         return quantity(self._last_filter)
 
     def _new_logs(self, criteria: Json, *, since: int) -> list[Json]:
@@ -250,7 +295,12 @@ class Queries:
         found, head = self._filter(params), self.chain.block_number
         if found.criteria is None:
             blocks = [self.chain.block(number) for number in range(found.next_block, head + 1)]
-            changes: list[object] = [data(block.hash) for block in blocks if block]
+            changes: list[object] = [
+                data(each)
+                for block in blocks
+                if block
+                for each in (block.transactions if found.transactions else (block.hash,))
+            ]
         else:
             changes = list(self._new_logs(found.criteria, since=found.next_block))
         found.next_block = head + 1
@@ -274,9 +324,11 @@ class Queries:
             one.next_block = min(one.next_block, after)
 
     def _filter(self, params: Params) -> _Filter:
-        found = self._filters.get(params.read(0, to_int))
+        wanted = params.read(0, to_int)
+        found = self._filters.pop(wanted, None)
         if found is None:
             raise RpcError(SERVER_ERROR, "filter not found")
+        self._filters[wanted] = found  # now the last to give way
         return found
 
     # --- fees ---
