@@ -121,14 +121,14 @@ def evm(
 def _server() -> ModuleType:
     """The HTTP server, if the extra is there."""
     try:
-        from escrow.web import server
+        import escrow.web.server
     except ModuleNotFoundError as missing:
         if (missing.name or "").startswith("escrow"):
             raise
         raise BadInput(
             "extra/missing", extra="web", install="pip install 'escrow-sim[web]'"
         ) from None
-    return server
+    return escrow.web.server
 
 
 def _world(*, scene: str | None, world: Path | None, seed: int) -> World:

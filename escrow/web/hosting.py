@@ -82,7 +82,14 @@ def about(world: World) -> dict[str, object]:
             part.name: {"address": "0x" + part.address.hex(), "abi": list(part.artifact.abi)}
             for part in contracts
         },
-        "parties": {name: party.address for name, party in world.parties.items()},
+        "parties": {
+            name: {
+                "address": party.address,
+                "bitcoin": address_of(party.script),
+                "script": "0x" + party.script.hex(),
+            }
+            for name, party in world.parties.items()
+        },
         "loans": [_loan(deal) for deal in world.loans],
     }
 

@@ -101,7 +101,7 @@ def _step(step: Step) -> Json:
         shown["storage"] = {_word(slot): _word(value) for slot, value in step.storage.items()}
     if step.returned:
         shown["returnData"] = data(step.returned)
-    if step.error:
+    if step.error not in ("", "Revert"):  # as geth: a revert is what was asked for
         shown["error"] = _ERRORS.get(step.error, step.error)
     return shown
 
