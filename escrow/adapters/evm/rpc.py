@@ -15,11 +15,11 @@ from typing import Final
 
 from eth_hash.auto import keccak
 
-from escrow.adapters.evm.chain import CALL_GAS, Chain, Reverted
+from escrow.adapters.evm.chain import Chain, Reverted
 from escrow.adapters.evm.controls import Controls
 from escrow.adapters.evm.host import Alone, Host
 from escrow.adapters.evm.queries import Queries
-from escrow.adapters.evm.runs import Runs
+from escrow.adapters.evm.runs import MOST_GAS, Runs
 from escrow.adapters.evm.wire import (
     SERVER_ERROR,
     Json,
@@ -36,7 +36,7 @@ MAX_REQUEST: Final = 2 * 1024 * 1024
 """Bytes of a request; the largest transaction is a quarter of a MiB in hex."""
 MAX_BATCH: Final = 100
 """Requests in a batch."""
-MAX_WORK: Final = CALL_GAS
+MAX_WORK: Final = 2 * MOST_GAS
 """Gas of calls, estimates and traces in a batch, after which it ends."""
 MAX_ANSWER: Final = 25_000_000
 """Bytes of a batch's answers, after which it ends, as geth."""

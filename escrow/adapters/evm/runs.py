@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from escrow.adapters.evm.chain import CALL_GAS, ZERO, Chain
+from escrow.adapters.evm.chain import ZERO, Chain
 from escrow.adapters.evm.host import Host
 from escrow.adapters.evm.queries import Queries
 from escrow.adapters.evm.show_trace import to_options, trace_json
@@ -24,6 +24,10 @@ from escrow.adapters.evm.wire import (
     to_object,
     to_word,
 )
+
+MOST_GAS: Final = 10_000_000
+"""Gas of a call, an estimate or a traced call, unless less is asked: some ten seconds of an endless
+loop, and twice what the largest contract here takes to deploy."""
 
 _PRECOMPILES: Final = 0x11
 """Prague's last: they are warm without being named."""
@@ -102,6 +106,6 @@ def _fields(asked: CallRequest) -> dict[str, Any]:
         "data": asked.data,
         "sender": asked.sender or ZERO,
         "value": asked.value,
-        "gas": CALL_GAS if asked.gas is None else min(asked.gas, CALL_GAS),
+        "gas": MOST_GAS if asked.gas is None else min(asked.gas, MOST_GAS),
         "access_list": asked.access_list,
     }
