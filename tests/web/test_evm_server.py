@@ -9,9 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import rlp
+from eth_hash.auto import keccak
 from evm_lab import JS, Evm, node
 from hexbytes import HexBytes
 from test_evm_rpc import ALICE, BOB, compiled, keep, make, mined, sign
+from trie import HexaryTrie
 from web3 import HTTPProvider, Web3
 from web3.exceptions import ContractLogicError
 
@@ -112,6 +115,81 @@ class TestHistory:
         for tag, n in (("earliest", 0), ("latest", 4), ("finalized", 4), ("safe", 4)):
             assert lab.result("eth_getBalance", ALICE.address, tag) == hex(balances[n])
         assert abi
+
+
+def trie_root(values: list[bytes]) -> bytes:
+    trie = HexaryTrie({})
+    for number, value in enumerate(values):
+        trie[rlp.encode(number)] = value
+    return trie.root_hash
+
+
+class TestRoots:
+    def test_blocks_verify_from_what_is_served(self, lab: Lab) -> None:
+        _, code = compiled()
+        kit = mined(lab.rpc, sign(0, None, code))["contractAddress"]
+        with lab.served.lock:  # several in one block, and one that fails
+            for n, number in enumerate((1, 2, 100, 3), 1):
+                raw = sign(n, kit, keep(number), gasPrice=2 * 10**9, **{"gas": 90_000})
+                lab.rpc.chain.send(bytes.fromhex(raw[2:]), strict=False)
+            lab.rpc.chain.seal()
+        for number in range(1, 3):
+            block = lab.result("eth_getBlockByNumber", hex(number), False)
+            hashes = block["transactions"]
+            sent = [lab.result("eth_getRawTransactionByHash", each) for each in hashes]
+            raws = [bytes.fromhex(each[2:]) for each in sent]
+            assert ["0x" + keccak(raw).hex() for raw in raws] == hashes
+            assert "0x" + trie_root(raws).hex() == block["transactionsRoot"]
+            receipts = lab.result("eth_getBlockReceipts", hex(number))
+            assert [r["transactionHash"] for r in receipts] == hashes
+            encoded = [receipt_bytes(receipt) for receipt in receipts]
+            assert "0x" + trie_root(encoded).hex() == block["receiptsRoot"]
+            bloom = 0
+            for receipt in receipts:
+                bloom |= int(receipt["logsBloom"], 16)
+            assert int(block["logsBloom"], 16) == bloom
+            assert int(block["gasUsed"], 16) == sum(int(r["gasUsed"], 16) for r in receipts)
+            assert header_hash(block) == block["hash"]
+        assert len(hashes) == 4
+
+
+def receipt_bytes(receipt: dict) -> bytes:
+    """EIP-2718, from the JSON alone."""
+    logs = [
+        [blob(log["address"]), [blob(topic) for topic in log["topics"]], blob(log["data"])]
+        for log in receipt["logs"]
+    ]
+    body = [receipt["status"], receipt["cumulativeGasUsed"]]
+    encoded = rlp.encode([*map(number, body), blob(receipt["logsBloom"]), logs])
+    kind = number(receipt["type"])
+    return kind + encoded
+
+
+def header_hash(block: dict) -> str:
+    """Prague's header, from the JSON alone."""
+    fields = [
+        *(
+            blob(block[name])
+            for name in ("parentHash", "sha3Uncles", "miner", "stateRoot", "transactionsRoot")
+        ),
+        *(blob(block[name]) for name in ("receiptsRoot", "logsBloom")),
+        *(number(block[n]) for n in ("difficulty", "number", "gasLimit", "gasUsed", "timestamp")),
+        *(blob(block[name]) for name in ("extraData", "mixHash", "nonce")),
+        number(block["baseFeePerGas"]),
+        blob(block["withdrawalsRoot"]),
+        *(number(block[name]) for name in ("blobGasUsed", "excessBlobGas")),
+        *(blob(block[name]) for name in ("parentBeaconBlockRoot", "requestsHash")),
+    ]
+    return "0x" + keccak(rlp.encode(fields)).hex()
+
+
+def blob(text: str) -> bytes:
+    return bytes.fromhex(text[2:])
+
+
+def number(text: str) -> bytes:
+    value = int(text, 16)
+    return value.to_bytes((value.bit_length() + 7) // 8, "big")
 
 
 class TestBounds:
