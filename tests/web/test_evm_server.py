@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -359,6 +360,42 @@ class TestLibraries:
         trace = w3.manager.request_blocking("debug_traceTransaction", [receipt["transactionHash"]])
         assert trace["gas"] == receipt["gasUsed"]
         assert w3.eth.get_proof(kit.address, [0])["storageProof"][0]["value"] == HexBytes(42)
+
+    def test_cast_unmodified(self, lab: Lab, tool: Callable[[str], Path], tmp_path: Path) -> None:
+        _, code = compiled()
+        key, path = "0x" + "01" * 32, tool("cast")
+
+        def cast(*args: str) -> str:
+            done = subprocess.run(
+                [path, *args],
+                capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path,
+                env={"HOME": str(tmp_path), "ETH_RPC_URL": lab.url},
+            )  # fmt: skip
+            assert done.returncode == 0, (args, done.stderr)
+            return done.stdout.strip()
+
+        def send(*args: str) -> dict:
+            return json.loads(cast("send", "--private-key", key, "--json", *args))
+
+        made = send("--create", code)
+        kit = made["contractAddress"]
+        receipt = send(kit, "keep(uint256)", "42")
+        sent = receipt["transactionHash"]
+        assert cast("call", kit, "kept()(uint256)") == "42"
+        assert cast("call", kit, "kept()(uint256)", "--block", "1") == "0"
+        assert int(cast("storage", kit, "0"), 16) == 42
+        assert int(cast("estimate", kit, "keep(uint256)", "41")) > 21_000
+        assert cast("code", kit).startswith("0x")
+        assert cast("nonce", ALICE.address) == "2"
+        assert json.loads(cast("logs", "--json", "--from-block", "0", "--address", kit))
+        assert json.loads(cast("block", "latest", "--json"))["number"] == "0x2"
+        assert json.loads(cast("tx", sent, "--json"))["hash"] == sent
+        assert json.loads(cast("receipt", sent, "--json"))["status"] == "0x1"
+        assert json.loads(cast("proof", kit, "0x0"))["storageProof"][0]["value"] == "0x2a"
+        assert "gas used" in cast("access-list", kit, "keep(uint256)", "7")
+        assert f"Gas used: {int(receipt['gasUsed'], 16)}" in cast("run", sent)
+        assert cast("gas-price").isdigit()
+        assert cast("rpc", "evm_mine") == '"0x0"'
 
     @pytest.mark.parametrize(("name", "checks"), [("ethers", 35), ("viem", 13)])
     def test_javascript_unmodified(

@@ -154,6 +154,12 @@ class TestOneClock:
         assert code in wallet.answer(method, *params)["error"]["message"]
         assert wallet.mark == before
 
+    def test_nor_is_there_in_process(self, wallet: Wallet) -> None:
+        before = wallet.mark
+        answer = wallet.world.w3.provider.make_request("evm_snapshot", [])
+        assert "evm/world" in answer["error"]["message"]
+        assert wallet.mark == before
+
     def test_there_is_no_way_back_on_one_chain_alone(self, wallet: Wallet) -> None:
         inner = wallet.world.evm.chain.snapshot()
         before = wallet.mark

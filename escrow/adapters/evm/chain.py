@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, Required, TypedDict, Unpack
 
 from eth_hash.auto import keccak
 from eth_typing import Address
@@ -29,6 +29,7 @@ from escrow.core.units import MAX_TIME
 __all__ = [
     "Block",
     "BlockRecord",
+    "Call",
     "Chain",
     "Clock",
     "Included",
@@ -44,6 +45,20 @@ CALL_GAS: Final = 50_000_000
 """Gas of a call or an estimate, as geth's cap for its RPC: a loop without end must end."""
 MAX_LOGS: Final = 10_000
 """Logs in one answer, unless asked otherwise."""
+
+
+class Call(TypedDict, total=False):
+    """A message that nobody signs and nobody pays for. What is left out is nothing, or ``CALL_GAS``
+    of gas from the zero address."""
+
+    to: Required[bytes | None]
+    """20 bytes; None for a creation."""
+    data: bytes
+    sender: bytes
+    value: int
+    """Wei."""
+    gas: int
+    access_list: AccessList
 
 
 class Chain:
@@ -115,57 +130,32 @@ class Chain:
 
     # --- to run without writing ---
 
-    def call(
-        self,
-        *,
-        to: bytes | None,
-        data: bytes = b"",
-        sender: bytes = ZERO,
-        value: int = 0,
-        gas: int = CALL_GAS,
-        access_list: AccessList = (),
-        block: int | None = None,
-    ) -> bytes:
+    def call(self, *, block: int | None = None, **message: Unpack[Call]) -> bytes:
         """What a contract would return, at no fee and without trace.
 
         By default as the next transaction would find it: pending state, the clock's time.
         With ``block``: in that sealed block's state and environment.
         Raises ``Reverted``; ``Refused("evm/funds")`` if the sender lacks ``value``.
         """
-        message = _message(
-            to=to, data=data, sender=sender, value=value, gas=gas, access_list=access_list
-        )
-        outcome = self._ledger.probe(message, block=block)
+        outcome = self._ledger.probe(_message(**message), block=block)
         if not outcome.success:
             raise Reverted(outcome.output, halt=outcome.halt)
         return outcome.output
 
-    def estimate(
-        self,
-        *,
-        to: bytes | None,
-        data: bytes = b"",
-        sender: bytes = ZERO,
-        value: int = 0,
-        gas: int = CALL_GAS,
-        access_list: AccessList = (),
-        block: int | None = None,
-    ) -> int:
+    def estimate(self, *, block: int | None = None, **message: Unpack[Call]) -> int:
         """The lowest gas limit that does (within 1.5 % where inner calls keep a 64th back).
 
         Raises as :meth:`call`.
         """
-        message = _message(
-            to=to, data=data, sender=sender, value=value, gas=gas, access_list=access_list
-        )
-        most = self._ledger.probe(message, block=block)
+        asked = _message(**message)
+        most = self._ledger.probe(asked, block=block)
         if not most.success:
             raise Reverted(most.output, halt=most.halt)
 
         def enough(limit: int) -> bool:
-            return self._ledger.probe(replace(message, gas=limit), block=block).success
+            return self._ledger.probe(replace(asked, gas=limit), block=block).success
 
-        low, high = most.gas_needed, message.gas
+        low, high = most.gas_needed, asked.gas
         if enough(low):
             return low
         while high - low > low * 15 // 1000:
@@ -186,24 +176,14 @@ class Chain:
         return Trace.of(recorder, self._ledger.rerun(entry, recorder))
 
     def trace_call(
-        self,
-        *,
-        watch: Watch,
-        to: bytes | None,
-        data: bytes = b"",
-        sender: bytes = ZERO,
-        value: int = 0,
-        gas: int = CALL_GAS,
-        access_list: AccessList = (),
-        block: int | None = None,
+        self, *, watch: Watch, block: int | None = None, **message: Unpack[Call]
     ) -> Trace:
         """A call under watch, whether it reverts or not. Raises as :meth:`call` before it runs, and
         as :meth:`trace`."""
-        message = _message(
-            to=to, data=data, sender=sender, value=value, gas=gas, access_list=access_list
-        )
         recorder = Recorder(watch)
-        return Trace.of(recorder, self._ledger.probe(message, block=block, recorder=recorder))
+        return Trace.of(
+            recorder, self._ledger.probe(_message(**message), block=block, recorder=recorder)
+        )
 
     # --- to look ---
 
@@ -380,11 +360,11 @@ class Chain:
 def _message(
     *,
     to: bytes | None,
-    data: bytes,
-    sender: bytes,
-    value: int,
-    gas: int,
-    access_list: AccessList,
+    data: bytes = b"",
+    sender: bytes = ZERO,
+    value: int = 0,
+    gas: int = CALL_GAS,
+    access_list: AccessList = (),
 ) -> Transaction:
     """A call as a transaction that nobody signed and nobody pays for."""
     return Transaction(

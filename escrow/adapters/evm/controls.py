@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from escrow.adapters.evm.filters import Filters
 from escrow.adapters.evm.host import Host
-from escrow.adapters.evm.queries import Queries
 from escrow.adapters.evm.wire import (
     SERVER_ERROR,
     Params,
@@ -20,9 +20,9 @@ from escrow.core.units import MAX_TIME
 class Controls:
     """Asks in JSON form that move a host."""
 
-    def __init__(self, queries: Queries, host: Host) -> None:
-        self._queries = queries
-        self._chain = queries.chain
+    def __init__(self, filters: Filters, host: Host) -> None:
+        self._filters = filters
+        self._chain = filters.chain
         self._host = host
         self._snapshots: set[int] = set()
         self._pushed = 0
@@ -67,7 +67,7 @@ class Controls:
             self._host.revert(wanted)
         except Refused:  # a revert in process has used it up
             return False
-        self._queries.rewind()
+        self._filters.rewind()
         return True
 
 

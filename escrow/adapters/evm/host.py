@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from escrow.adapters.evm.chain import Chain
+from escrow.core.errors import Refused
 
 
 class Host(Protocol):
@@ -26,18 +27,23 @@ class Host(Protocol):
         """Seal the pending block, or an empty one."""
 
     def snapshot(self) -> int:
-        """Remember this moment by a number."""
+        """Remember this moment by a number. Raises ``Refused("evm/world")`` where there is no
+        going back."""
 
     def revert(self, snapshot: int) -> None:
         """Go back to it, which uses it and later ones up. Raises
         ``Refused("evm/snapshot")``."""
 
 
-class Alone:
-    """The host of a chain that nothing else depends on. Its clock does not go back."""
+class Bare:
+    """The host of a chain on which nobody acts but those who ask. Its clock does not go back.
 
-    def __init__(self, chain: Chain) -> None:
+    ``returns`` says whether the chain may: not if it is one of a world's two.
+    """
+
+    def __init__(self, chain: Chain, *, returns: bool = True) -> None:
         self._chain = chain
+        self._returns = returns
 
     def sent(self) -> None:
         self._chain.seal()
@@ -52,6 +58,8 @@ class Alone:
         self._chain.seal(empty=True)
 
     def snapshot(self) -> int:
+        if not self._returns:
+            raise Refused("evm/world")
         return self._chain.snapshot()
 
     def revert(self, snapshot: int) -> None:

@@ -17,7 +17,8 @@ from eth_hash.auto import keccak
 
 from escrow.adapters.evm.chain import Chain, Reverted
 from escrow.adapters.evm.controls import Controls
-from escrow.adapters.evm.host import Alone, Host
+from escrow.adapters.evm.filters import Filters
+from escrow.adapters.evm.host import Bare, Host
 from escrow.adapters.evm.queries import Queries
 from escrow.adapters.evm.runs import MOST_GAS, Runs
 from escrow.adapters.evm.wire import (
@@ -71,12 +72,13 @@ class Rpc:
 
     def __init__(self, chain: Chain, *, host: Host | None = None, control: bool = True) -> None:
         """``host`` is what the chain stands in, if it does not stand alone."""
-        host = host or Alone(chain)
+        host = host or Bare(chain)
         self.chain = chain
         self.control = control
         self.queries = Queries(chain)
+        self.filters = Filters(chain)
         self.runs = Runs(self.queries, host)
-        self.controls = Controls(self.queries, host)
+        self.controls = Controls(self.filters, host)
 
     def __repr__(self) -> str:
         return f"<Rpc {self.chain!r}>"
@@ -159,6 +161,10 @@ def _query(function: Callable[[Queries, Params], object]) -> Method:
     return lambda rpc, params: function(rpc.queries, params)
 
 
+def _filter(function: Callable[[Filters, Params], object]) -> Method:
+    return lambda rpc, params: function(rpc.filters, params)
+
+
 def _run(function: Callable[[Runs, Params], object]) -> Method:
     return lambda rpc, params: function(rpc.runs, params)
 
@@ -211,13 +217,13 @@ METHODS: Final[Mapping[str, tuple[int, Method]]] = {
     "eth_getRawTransactionByHash": (1, _query(Queries.raw_transaction)),
     "eth_getTransactionByHash": (1, _query(Queries.transaction)),
     "eth_getTransactionReceipt": (1, _query(Queries.receipt)),
-    "eth_getLogs": (1, _query(Queries.logs)),
-    "eth_newFilter": (1, _query(Queries.new_log_filter)),
-    "eth_newBlockFilter": (0, _query(Queries.new_block_filter)),
-    "eth_newPendingTransactionFilter": (0, _query(Queries.new_transaction_filter)),
-    "eth_getFilterChanges": (1, _query(Queries.filter_changes)),
-    "eth_getFilterLogs": (1, _query(Queries.filter_logs)),
-    "eth_uninstallFilter": (1, _query(Queries.drop_filter)),
+    "eth_getLogs": (1, _filter(Filters.logs)),
+    "eth_newFilter": (1, _filter(Filters.new_log_filter)),
+    "eth_newBlockFilter": (0, _filter(Filters.new_block_filter)),
+    "eth_newPendingTransactionFilter": (0, _filter(Filters.new_transaction_filter)),
+    "eth_getFilterChanges": (1, _filter(Filters.filter_changes)),
+    "eth_getFilterLogs": (1, _filter(Filters.filter_logs)),
+    "eth_uninstallFilter": (1, _filter(Filters.drop_filter)),
     "evm_increaseTime": (1, _control(Controls.increase_time)),
     "evm_setNextBlockTimestamp": (1, _control(Controls.set_time)),
     "evm_mine": (1, _control(Controls.mine)),

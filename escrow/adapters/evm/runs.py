@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-from escrow.adapters.evm.chain import ZERO, Chain
+from eth_typing import Address
+
+from escrow.adapters.evm.chain import ZERO, Call, Chain
 from escrow.adapters.evm.host import Host
 from escrow.adapters.evm.queries import Queries
 from escrow.adapters.evm.show_trace import to_options, trace_json
@@ -78,13 +80,13 @@ class Runs:
         fields = _fields(asked)
         watch = Watch(steps=False)
         first = self.chain.trace_call(**fields, block=block, watch=watch)
-        own = {fields["sender"], asked.to}
+        own = {asked.sender or ZERO, asked.to}
         found = [
             (account, sorted(slots))
             for account, slots in sorted(first.touched.items())
             if slots or not (account in own or 0 < int.from_bytes(account, "big") <= _PRECOMPILES)
         ]
-        fields["access_list"] = tuple((account, tuple(slots)) for account, slots in found)
+        fields["access_list"] = tuple((Address(account), tuple(slots)) for account, slots in found)
         named = self.chain.trace_call(**fields, block=block, watch=watch).outcome
         shown: Json = {"accessList": access_list_json(found), "gasUsed": quantity(named.gas_used)}
         return shown if named.success else shown | {"error": named.halt}
@@ -100,7 +102,7 @@ class Runs:
             raise invalid("state overrides are not supported")
 
 
-def _fields(asked: CallRequest) -> dict[str, Any]:
+def _fields(asked: CallRequest) -> Call:
     return {
         "to": asked.to,
         "data": asked.data,

@@ -57,7 +57,8 @@ class Step:
     depth: int
     """1 for the transaction's own frame."""
     cost: int = 0
-    """Gas it took; what a call passes on is counted in, as other clients do."""
+    """Gas it took, not what it would have taken if it ran out; what a call passes on is counted in,
+    as other clients do."""
     stack: tuple[int, ...] | None = None
     """Bottom first."""
     memory: bytes | None = None
