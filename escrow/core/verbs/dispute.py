@@ -55,11 +55,10 @@ def dispute(escrow: Escrow, command: Dispute) -> tuple[Event, ...]:
 
 def resolve(escrow: Escrow, command: Resolve) -> tuple[Event, ...]:
     """Raises ``loan/unknown``, ``dispute/none``, ``dispute/not-arbiter``."""
+    # WHO, WHEN: an arbiter that is late decides nothing any more.
     loan = on_evm(escrow.loan)
-    # WHEN
     if not isinstance(loan, Called) or loan.dispute is None:
         raise Rejected("dispute/none")
-    # WHO: an arbiter that is late decides nothing any more.
     late = command.at > loan.dispute.at + loan.terms.dispute
     if not late and command.by is not Role.ARBITER:
         raise Rejected("dispute/not-arbiter", by=command.by.value)
