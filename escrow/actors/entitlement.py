@@ -108,6 +108,8 @@ def judge_burns(
     for each in sorted((*said, *rounds), key=lambda found: found.place):
         if each.name == "Burned" and each.args["burn_id"] in ids:
             free = state.outstanding - state.held
+            if state.seized is not None and each.args["holder"] != borrower:
+                raise _without_price(each, state)
             if each.args["sats"] > free or state.unpaid:
                 raise Refused(
                     "cosigner/loan-state",
@@ -115,8 +117,6 @@ def judge_burns(
                     free=free,
                     unpaid=state.unpaid,
                 )
-            if state.seized is not None and each.args["holder"] != borrower:
-                raise _without_price(each, state)
         state = _add(state, each)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from escrow.core.decide import Command, decide
@@ -15,11 +16,24 @@ from escrow.core.regions.vault import Locked, Payout, Recovered
 from escrow.core.roles import Role
 from escrow.core.state import Escrow, fold
 from escrow.core.terms import Liquidation, Terms
-from escrow.core.units import BPS, COIN, DAY, HOUR, Bps, Cents, PriceE8, Sats, Seconds
+from escrow.core.units import (
+    BPS,
+    COIN,
+    DAY,
+    HOUR,
+    Bps,
+    Cents,
+    PriceE8,
+    Sats,
+    Seconds,
+    muldiv_down,
+)
 from escrow.core.verbs.accept import Accept
+from escrow.core.verbs.auction import Redo, Take
 from escrow.core.verbs.burn import BurnTokens
 from escrow.core.verbs.cancel import Cancel
 from escrow.core.verbs.cure import Cure
+from escrow.core.verbs.dispute import Dispute, Resolve
 from escrow.core.verbs.draw import Draw
 from escrow.core.verbs.expire_call import ExpireCall
 from escrow.core.verbs.lapse import Lapse
@@ -58,6 +72,23 @@ _TERMS: Final = Terms(
     bonus_bps=Bps(500),
     max_fee=Sats(1_000),
     nonce=0,
+    arbiter="0xa",
+    dispute=DAY,
+)
+_KINDS: Final = (
+    _TERMS,
+    replace(_TERMS, liquidation=Liquidation.THIRD_PARTY),
+    replace(_TERMS, liquidation=Liquidation.PARTIAL, target_ltv=Bps(6_000)),
+    replace(
+        _TERMS,
+        liquidation=Liquidation.AUCTION,
+        bonus_bps=Bps(0),
+        buf_bps=Bps(BPS),
+        cut_bps=Bps(9_000),
+        step=HOUR,
+        tail=DAY,
+        cusp_bps=Bps(1_000),
+    ),
 )
 _PRICES: Final = (110_000, 68_000, 40_000)
 _SCRIPT: Final = "0014" + "00" * 20
@@ -67,10 +98,11 @@ _DEPTH: Final = 32
 _Move = Callable[[Escrow, Seconds], Command]
 
 
-def _moves(escrow: Escrow) -> Iterator[_Move]:
+def _moves(escrow: Escrow, terms: Terms) -> Iterator[_Move]:
     """A small alphabet: for every verb the ask that could work now, and prices of three kinds."""
     b, lender, op, eye = Role.BORROWER, Role.LENDER, Role.OPERATOR, Role.WATCHER
-    yield lambda _, at: Offer(lender, at, _TERMS)
+    buyer, kind = Role.LIQUIDATOR, terms.liquidation
+    yield lambda _, at: Offer(lender, at, terms)
     yield lambda _, at: Accept(b, at)
     yield lambda _, at: Cancel(b, at)
     yield lambda _, at: Open(op, at)
@@ -84,7 +116,16 @@ def _moves(escrow: Escrow) -> Iterator[_Move]:
     yield lambda _, at: MarginCall(op, at)
     yield lambda _, at: Cure(op, at)
     yield lambda _, at: ExpireCall(op, at)
-    yield lambda _, at: Liquidate(lender, at, Liquidation.TAKE_OVER)
+    yield lambda _, at: Dispute(b, at)
+    yield lambda _, at: Resolve(Role.ARBITER, at, True)
+    yield lambda _, at: Resolve(Role.ARBITER, at, False)
+    yield lambda _, at: Liquidate(lender if kind is Liquidation.TAKE_OVER else buyer, at, kind)
+    yield lambda _, at: Liquidate(buyer, at, kind, pay=Cents(3_000_000))
+    yield lambda _, at: Redo(op, at)
+    yield lambda _, at: Take(buyer, at, Sats(COIN))
+    for sixth in (1, 3):
+        part = Sats(muldiv_down(COIN, sixth, 6))
+        yield lambda _, at, part=part: Take(buyer, at, part)  # type: ignore[misc]
     yield lambda e, at: BurnTokens(b, at, len(e.token.burns) + 1, free(e.token), _SCRIPT)
     for burn in owed_burns(escrow)[:1]:
         change = Sats(sum(c.sats for c in escrow.vault.coins) - burn.sats)
@@ -92,6 +133,8 @@ def _moves(escrow: Escrow) -> Iterator[_Move]:
         yield lambda _, at, payout=payout: SawPayout(eye, at, payout)  # type: ignore[misc]
     yield lambda _, at: SawPayoutDepth(eye, at, "bb", 2)
     yield lambda _, at: Lapse(eye, Seconds(max(at, _TERMS.expires_at + 1)))
+    if kind is not Liquidation.TAKE_OVER:
+        return  # recovery is the same for every kind
     if any(isinstance(coin.status, Locked) for coin in escrow.vault.coins):
         late = Seconds(_TERMS.recover_at)
         yield lambda _, at: SawRecovery(eye, Seconds(max(at, late)), "cc", ("aa:0",))
@@ -109,7 +152,12 @@ def _priced(escrow: Escrow, coin: int, at: Seconds) -> Escrow:
 
 
 def edges() -> set[tuple[str, str, str]]:
-    """Every (phase, command, phase) that a walk over the rules finds."""
+    """Every (phase, command, phase) that a walk over the rules finds, for each way of
+    liquidation."""
+    return {edge for terms in _KINDS for edge in _walk(terms)}
+
+
+def _walk(terms: Terms) -> set[tuple[str, str, str]]:
     system = new_system(
         origin=_T0, heartbeat=Seconds(2 * DAY), quorum=1, wide_quorum=1, deviation=Bps(BPS)
     )
@@ -120,7 +168,7 @@ def edges() -> set[tuple[str, str, str]]:
     for _ in range(_DEPTH):
         reached: list[Escrow] = []
         for escrow in frontier:
-            for after, command in _next(escrow):
+            for after, command in _next(escrow, terms):
                 edge = (loan_phase(escrow), type(command).__name__, loan_phase(after))
                 if edge[0] != edge[2]:
                     found.add(edge)
@@ -131,7 +179,7 @@ def edges() -> set[tuple[str, str, str]]:
     return found
 
 
-def _next(escrow: Escrow) -> Iterator[tuple[Escrow, Command]]:
+def _next(escrow: Escrow, terms: Terms) -> Iterator[tuple[Escrow, Command]]:
     now = escrow.system.clock
     # The price recovers, falls to the call level or to the liquidation level; a called loan is
     # also left alone for longer than its cure time.
@@ -140,7 +188,7 @@ def _next(escrow: Escrow) -> Iterator[tuple[Escrow, Command]]:
         _priced(escrow, coin, Seconds(now + wait)) for wait in waits for coin in _PRICES
     ]
     for world in worlds:
-        for move in _moves(world):
+        for move in _moves(world, terms):
             command = move(world, world.system.clock)
             try:
                 events = decide(world, command)
@@ -152,8 +200,9 @@ def _next(escrow: Escrow) -> Iterator[tuple[Escrow, Command]]:
 
 def _key(escrow: Escrow) -> tuple[object, ...]:
     """States that differ only in amounts and times lead to the same phases."""
-    price = escrow.system.price
+    price, loan = escrow.system.price, escrow.loan
     return (
+        isinstance(loan, Called) and (loan.heard, loan.dispute is None),
         type(escrow.loan).__name__,
         loan_phase(escrow),
         isinstance(escrow.loan, Seized) and escrow.loan.split.bad_debt > 0,

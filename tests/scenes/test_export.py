@@ -80,6 +80,8 @@ def test_the_log_folds_to_the_state_hash(folder: Path, manifest) -> None:
         origin=Seconds(manifest["system"]["origin"]),
         heartbeat=Seconds(manifest["system"]["heartbeat"]),
         quorum=manifest["system"]["quorum"],
+        wide_quorum=manifest["system"]["wide_quorum"],
+        deviation=manifest["system"]["deviation"],
     )
     deals: dict[str, Escrow] = {}
     for line in (folder / "log.jsonl").read_text().splitlines():
