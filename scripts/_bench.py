@@ -199,7 +199,7 @@ def replay(world: World, *, after: int, signed: bool) -> float:
     w3 = Web3(EthereumTesterProvider(tester))
     contracts = {
         each.address: w3.eth.contract(Web3.to_checksum_address(each.address), abi=abi_of(each))
-        for each in (ours.cash, ours.prices, ours.pledge, ours.book)
+        for each in ours.parts
     }
     total = 0.0
     for number, each in enumerate(chain.transactions()):
