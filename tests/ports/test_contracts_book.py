@@ -31,17 +31,6 @@ DEN = 10_000 * 31_536_000
 YEAR = 365 * DAY
 
 
-@pytest.fixture(scope="module")
-def base() -> Lab:
-    return Lab()
-
-
-@pytest.fixture
-def lab(base: Lab) -> Lab:
-    base.back()
-    return base
-
-
 # Open
 
 
@@ -181,7 +170,7 @@ UNSOUND = {
     "no confirmation": ("terms/size", {"confirmations": 0}),
     "too many confirmations": ("terms/size", {"confirmations": 101}),
     "too much bonus": ("terms/size", {"bonus_bps": 5_001}),
-    "another liquidation": ("terms/size", {"liquidation": 2}),
+    "another liquidation": ("terms/size", {"liquidation": 4}),
     "no fee bound": ("terms/size", {"max_fee": 0}),
     "too high a fee bound": ("terms/size", {"max_fee": 10_000_001}),
     "no cure": ("terms/size", {"cure": 0}),
