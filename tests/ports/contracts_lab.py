@@ -75,15 +75,17 @@ class Lab:
             person(number) for number in range(1, 7)
         )
         self.registrar, self.authority, self.guardian = (person(number) for number in (7, 8, 9))
+        # Stands for the book where a test has none.
+        self.hand = person(10)
         self.oracles = [person(number) for number in range(11, 16)]
         self.attestors = [person(number) for number in range(21, 26)]
         admitted = [self.borrower, self.lender, self.keeper, self.buyer, self.issuer]
-        everyone = [*admitted, self.stranger, self.registrar, self.authority, self.guardian]
+        others = [self.stranger, self.registrar, self.authority, self.guardian, self.hand]
         self.clock = Clock(GENESIS)
         self.chain = make(
             chain_id=31337,
             genesis_time=GENESIS,
-            alloc={raw(account): 10**21 for account in everyone},
+            alloc={raw(account): 10**21 for account in [*admitted, *others]},
             clock=self.clock,
         )
         self.clock.at_least(GENESIS + 1)
