@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from contracts_lab import PRICE, Lab
+from contracts_lab import PRICE, Lab, person, raw
 from eth_account.signers.local import LocalAccount
 
 from escrow.adapters.evm import typed
@@ -20,6 +20,27 @@ HALF = PRICE // 2
 """Two coins at this price are 100,000.00: the debt in cents is then the level in bps × 1,000."""
 ANY = 2**256 - 1
 """A buyer who minds neither what it pays nor at which price."""
+ARBITER = {"arbiter": raw(person(6)), "dispute": 2 * DAY}
+"""The lab's stranger, whom no registry needs to know."""
+VERBS = (
+    ("cancel",),
+    ("recovered",),
+    ("top_up", 1),
+    ("withdraw", 1),
+    ("draw", 1),
+    ("repay", 1),
+    ("close",),
+    ("margin_call",),
+    ("dispute",),
+    ("resolve", True),
+    ("cure",),
+    ("expire_call",),
+    ("take_over",),
+    ("liquidate", 1, 1),
+    ("take", 1, 1),
+    ("redo",),
+)
+"""All that can be done to a loan that is there, but refinancing it, with some arguments."""
 FAST = FastChain if importlib.util.find_spec("pyrevm") else Chain
 """For long runs. ``pyrevm`` has no wheel for Python 3.13."""
 
