@@ -433,11 +433,11 @@ def no_verdict_on_a_stale_price(step: Step) -> bool:
 def what_the_borrower_takes_stays_within_the_initial_level(step: Step) -> bool:
     """A draw, a withdrawal or new terms leave the loan-to-value at or below the initial level."""
     match step.event, step.after.loan:
-        case ((ln.Drawn() | ln.Refinanced()), ln.Active() as loan):
+        case (ln.Drawn() | ln.Refinanced()), ln.Active() as loan:
             held = step.after.token.held
         case ln.Withdrawn(sats=sats), ln.Active() as loan:
             held = Sats(step.after.token.held - sats)
-        case ((ln.Drawn() | ln.Refinanced() | ln.Withdrawn()), _):
+        case (ln.Drawn() | ln.Refinanced() | ln.Withdrawn()), _:
             return False
         case _:
             return True
