@@ -120,6 +120,23 @@ def refinance(
     )
 
 
+def arguments(lab: Lab, terms: Mapping[str, object], function: str) -> list[object]:
+    """Some that fit the types of a function of the book."""
+    kinds = lab.book.artifact.functions[function].inputs
+    values: list[object] = []
+    sigs = iter(lab.sign_terms(terms))
+    for kind in kinds:
+        if kind.startswith("(uint8"):
+            values.append(next(sigs))
+        elif kind.startswith("("):
+            values.append(typed.encode_terms(terms))
+        elif kind == "bytes32":
+            values.append(typed.loan_id(terms))
+        else:
+            values.append(1)
+    return values
+
+
 @contextmanager
 def aside(lab: Lab) -> Iterator[None]:
     """What happens here has not happened afterwards."""

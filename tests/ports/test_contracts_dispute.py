@@ -211,8 +211,6 @@ def test_there_must_be_a_dispute(lab: Lab):
         lab.do(lab.stranger, "resolve", terms, True)
 
 
-# The book lets the arbiter bring it to life: `recovered` leaves the mark of the dispute.
-@pytest.mark.xfail(raises=pytest.fail.Exception)
 def test_a_recovered_loan_has_no_dispute_any_more(lab: Lab):
     terms = disputed_at_the_end(lab)
     lab.at(terms["recover_at"])

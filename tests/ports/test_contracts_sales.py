@@ -455,8 +455,6 @@ def test_nothing_is_sold_where_the_target_is_reached(lab: Lab):
     assert lab.phase(terms) == ACTIVE
 
 
-# The book refuses it as healthy: what an expired call allows comes before the default.
-@pytest.mark.xfail(raises=Rejected)
 def test_in_default_all_is_sold_though_the_call_had_expired(lab: Lab):
     """Else a borrower whose call expired, and whose coins rose, need never pay: from the recovery
     time on the coins are his."""
@@ -621,7 +619,7 @@ def test_a_sale_is_what_the_core_says(
     lab.do(lab.borrower, "draw", terms, debt)
     lab.wait(1)
     price = max(1, debt * 10**18 // (level * sats))
-    if default:  # Healthy, so that the default is the reason.
+    if default:
         price = min(10**18, 3 * price)
         overdue(lab, terms, price)
     else:
@@ -629,9 +627,8 @@ def test_a_sale_is_what_the_core_says(
     pay = ANY if kind == 0 else debt * share // 10_000
     before = {who.address: lab.money(who) for who in (lab.buyer, lab.lender)}
     try:
-        reason = default and 10_000 * debt * 10**14 < 8_500 * sats * price
         split = sales.sell(
-            core_terms(terms), debt=debt, held=sats, price=price, pay=pay, in_default=reason
+            core_terms(terms), debt=debt, held=sats, price=price, pay=pay, in_default=default
         )
     except Rejected as refusal:
         with refuses(refusal.code):
