@@ -133,7 +133,7 @@ def arguments(lab: Lab, terms: Mapping[str, object], function: str) -> list[obje
         elif kind == "bytes32":
             values.append(typed.loan_id(terms))
         else:
-            values.append(1)
+            values.append(True if kind == "bool" else 1)
     return values
 
 

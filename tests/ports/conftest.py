@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from book_lab import FAST
 from contracts_lab import Lab
 
 
@@ -15,3 +16,15 @@ def base() -> Lab:
 def lab(base: Lab) -> Lab:
     base.back()
     return base
+
+
+@pytest.fixture(scope="session")
+def fast_base() -> Lab:
+    """On the fast chain: for tests that ask much, and not what it costs."""
+    return Lab(FAST)
+
+
+@pytest.fixture
+def fast(fast_base: Lab) -> Lab:
+    fast_base.back()
+    return fast_base

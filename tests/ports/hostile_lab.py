@@ -60,6 +60,8 @@ class HostileLab(Lab):
         self.pledge, self.book, self.registry = made.pledge, made.book, made.registry
         self.rule(31)
         self.admit(*(raw(each) for each in (self.borrower, self.lender, self.keeper, self.buyer)))
+        # So that it could pay a debt itself.
+        self.cash.send(who, "mint", self.cash.address, 10**12)
         self._saved = [(chain.snapshot(), self.clock.now, self.coins)]
 
     def arm(self, mode: int, target: bytes = bytes(20), payload: bytes = b"") -> None:

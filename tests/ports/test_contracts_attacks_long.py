@@ -15,8 +15,10 @@ from contracts_lab import (
     ACTIVE,
     AUCTION,
     CANCELLED,
+    GENESIS,
     HEARTBEAT,
     LIQUIDATING,
+    MARGIN_CALL,
     PARTIAL,
     PRICE,
     RECOVERED,
@@ -180,6 +182,16 @@ def test_in_and_out_in_circles(lab: Lab):
     assert ideal.cents <= lab.owed(terms) < ideal.cents + 1
 
 
+LIVE = (ACTIVE, MARGIN_CALL, LIQUIDATING)
+OWN = ("top_up", "withdraw", "draw", "dispute")
+"""What is the borrower's to do."""
+SALES = ("take_over", "liquidate", "take", "redo")
+FITS = {
+    **{kind: [("liquidate", 1, 1)] for kind in (1, 2)},
+    3: [("take", 1, 1), ("take", 1, 1), ("redo",)],
+}
+"""How the collateral of a kind of loan is sold."""
+LATE = {"expires_at": GENESIS + 360 * DAY, "draw_by": GENESIS + 360 * DAY}
 KINDS = ({"liquidation": 1}, PARTIAL | {"fee_bps": 99}, AUCTION | ARBITER)
 
 
@@ -196,24 +208,38 @@ def test_any_call_in_any_order(lab: Lab, seed: int):
     def pick(*choices):
         return choices[streams.below("calls", len(choices))]
 
-    loans = []
-    for nonce, kind in enumerate(KINDS, start=1):
-        loans.append(lab.active(cents=4_000_000, nonce=nonce, **kind))
-        lab.wait(1)
     people = [lab.borrower, lab.lender, lab.keeper, lab.buyer]
     for who in people:
         lab.fund(who, 10**9)
-    total, supply = sum(map(lab.money, people)), lab.pledge.call("totalSupply")
-    lent = lab.money(lab.lender) + 4_000_000 * len(loans)
-    price, lost, counted = PRICE, 0, Counter()
-    for _ in range(max(300, MANY // 10)):
-        if pick(True, True, False, False, False):
+    loans: list[dict[str, object]] = []
+    price, lost, counted = PRICE, 0, Counter[str]()
+    total = supply = lent = 0
+    for turn in range(max(600, MANY // 10)):
+        # Where one has ended another begins.
+        live = [each for each in loans if lab.phase(each) in LIVE]
+        while len(live) < len(KINDS):
+            lab.wait(1)
+            kind = KINDS[len(loans) % len(KINDS)]
+            loans.append(lab.active(cents=9_000_000, nonce=len(loans) + 1, **kind, **LATE))
+            lab.wait(1)
+            total, supply = sum(map(lab.money, people)), lab.pledge.call("totalSupply")
+            owed = sum(lab.loan(terms)[1] for terms in loans)
+            lent, lost, price = lab.money(lab.lender) + owed, 0, PRICE
+            live.append(loans[-1])
+        if turn % 3 == 0:
             lab.wait(pick(1, 90, HEARTBEAT, HEARTBEAT + 1, DAY // 2))
-            price = max(PRICE // 8, min(PRICE, price * pick(60, 80, 95, 105, 125, 150) // 100))
+            price = max(PRICE // 3, min(PRICE, price * pick(75, 85, 95, 105, 110, 130) // 100))
             lab.post(price)
             lab.wait(pick(0, 0, 90))
-        who, terms = pick(*people, lab.stranger), pick(*loans)
         verb, *args = pick(*VERBS)
+        if verb == "close" and pick(True, True, True, False):
+            verb, args = "repay", [1]
+        # Sometimes one that has ended.
+        terms = pick(*live, *live, *live, pick(*loans))
+        if verb in SALES and pick(True, True, False):
+            verb, *args = pick(*FITS[terms["liquidation"]])
+        own = lab.borrower if verb in OWN else pick(*people, lab.stranger)
+        who = pick(own, own, *people)
         args = [pick(True, False) if a is True else pick(1, 1_000, 10**6, COIN) for a in args]
         if verb in ("liquidate", "take"):
             args[1] = ANY if verb == "take" else 0
@@ -231,13 +257,13 @@ def test_any_call_in_any_order(lab: Lab, seed: int):
                 lost += said["repaid"] + said["fee"] if name == "Liquidated" else 0
                 lost += said["interest"] + said["principal"] if name == "Repaid" else 0
         check(lab, loans, people, total=total, supply=supply)
+        owed = sum(lab.loan(terms)[1] for terms in loans)
+        assert lab.money(lab.lender) + owed + lost >= lent
     names = {name for name, *_ in VERBS}
     assert set(counted) <= names | set(CODES)
     # Nobody's story was a short one.
-    assert len(names & set(counted)) >= 8
-    assert len(set(counted) - names) >= 12
-    owed = sum(lab.loan(terms)[1] for terms in loans)
-    assert lab.money(lab.lender) + owed + lost >= lent
+    assert len(names & set(counted)) >= 8, counted
+    assert len(set(counted) - names) >= 15, counted
 
 
 def check(lab: Lab, loans, people, *, total: int, supply: int) -> None:

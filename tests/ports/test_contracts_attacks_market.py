@@ -84,29 +84,25 @@ def test_a_price_slipped_in_before_a_buyer(lab: Lab):
     Gets: nothing; a buyer that says the fewest sats, or the highest price, is refused with
     `liquidate/slippage` rather than paying more. It does not choose the price: oracles do.
     """
-    sale, auction = breached(lab, liquidation=1), None
+    sale = at_level(lab, 9_000, liquidation=1)
     lab.wait(1)
-    auction = at_level(lab, 8_500, **AUCTION, nonce=2)
-    lab.wait(1)
+    auction = at_level(lab, 9_000, **AUCTION, nonce=2)
+    lab.fund(lab.buyer, 10**9)
     lab.post(HALF)
     lab.do(lab.keeper, "redo", auction)
     wanted = 1_000_000 * 10_500 * 10**14 // (10_000 * HALF)
+    top = HALF * 6 // 5
     lab.wait(1)
     lab.post(HALF + HALF // 100)
-    lab.do(lab.keeper, "margin_call", sale)
     with refuses("liquidate/slippage"):
-        sell(lab, auction, COIN, HALF * 6 // 5)
+        sell(lab, sale, 1_000_000, wanted)
+    with refuses("liquidate/slippage"):
+        sell(lab, auction, COIN, top)
     lab.wait(1)
     lab.post(HALF - HALF // 100)
     # Cheaper than it asked for is welcome.
-    args = sold(lab, sell(lab, sale, 1_000_000, wanted))
-    assert args["seized"] > wanted
-    sell(lab, auction, COIN, HALF * 6 // 5)
-    with aside(lab):
-        lab.wait(1)
-        lab.post(HALF)
-        with refuses("liquidate/slippage"):
-            sell(lab, sale, 1_000_000, wanted + 1)
+    assert sold(lab, sell(lab, sale, 1_000_000, wanted))["seized"] > wanted
+    assert sold(lab, sell(lab, auction, COIN, top))["repaid"] < COIN * top // 10**14
 
 
 def test_a_call_and_a_sale_in_the_block_of_the_price(lab: Lab):

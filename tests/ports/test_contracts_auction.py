@@ -6,7 +6,6 @@ from __future__ import annotations
 import pytest
 from book_lab import (
     ANY,
-    FAST,
     HALF,
     aside,
     at_level,
@@ -59,11 +58,6 @@ def begun(lab: Lab, **changes: object) -> dict[str, object]:
     terms = breached(lab, **AUCTION | changes)
     lab.do(lab.keeper, "redo", terms)
     return terms
-
-
-@pytest.fixture(scope="module")
-def fast() -> Lab:
-    return Lab(FAST)
 
 
 # When it begins: nobody has to say so
@@ -185,7 +179,6 @@ def test_no_auction_under_other_terms(lab: Lab, kind: int):
 )
 def test_the_price_falls_step_by_step_as_the_core_says(fast: Lab, changes):
     lab = fast
-    lab.back()
     terms = begun(lab, **changes)
     start, rules = lab.loan(terms)[4], core_terms(terms)
     assert start == lab.now
@@ -515,10 +508,10 @@ def test_every_way_out_of_an_auction_is_counted(lab: Lab, way: str):
     share=st.integers(0, 11_000),
 )
 def test_a_taking_is_what_the_core_says(
-    fast: Lab, buf, cut, step, cusp, fee, debt, least, sats, level, elapsed, share
+    fast_base: Lab, buf, cut, step, cusp, fee, debt, least, sats, level, elapsed, share
 ):
     """At any second of any auction: the same split to the unit, or the same refusal."""
-    lab = fast
+    lab = fast_base
     lab.back()
     path = {"buf_bps": buf, "cut_bps": cut, "step": step, "tail": min(1_000 * step, 3_000)}
     path["tail"] = max(path["tail"], step)

@@ -6,7 +6,7 @@ from fractions import Fraction
 from math import ceil
 
 import pytest
-from book_lab import ARBITER, FAST, VERBS, refinance
+from book_lab import ARBITER, VERBS, refinance
 from contracts_lab import (
     ACTIVE,
     AUCTION,
@@ -657,8 +657,9 @@ steps = st.lists(
 
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(steps=steps, rate=st.integers(0, 100_000))
-def test_the_debt_is_what_exact_arithmetic_says(steps, rate: int):
-    lab = Lab(FAST)
+def test_the_debt_is_what_exact_arithmetic_says(fast_base: Lab, steps, rate: int):
+    lab = fast_base
+    lab.back()
     terms = lab.opened(sats=20 * COIN, rate_bps=rate, draw_by=GENESIS + 300 * DAY)
     lab.fund(lab.borrower, 10**12)
     principal, interest, then = 0, Fraction(0), lab.now

@@ -183,7 +183,7 @@ def test_both_must_be_admitted(lab: Lab, who: str):
 
 def test_terms_take_a_loans_place_once(lab: Lab):
     """From A to B to C: neither comes back, whoever carries them."""
-    a = drawn(lab)
+    a = drawn(lab, expires_at=GENESIS + 60 * DAY, draw_by=GENESIS + 60 * DAY)
     b, c = anew(lab, a, rate_bps=1), anew(lab, a, rate_bps=2_000, nonce=8)
     refinance(lab, a, b)
     with refuses("refinance/used"):

@@ -9,7 +9,6 @@ import pytest
 from book_lab import (
     ANY,
     ARBITER,
-    FAST,
     HALF,
     aside,
     at_level,
@@ -579,11 +578,6 @@ def test_auctions_are_not_sold_at_the_oracles_price(lab: Lab):
 # As the core counts
 
 
-@pytest.fixture(scope="module")
-def fast() -> Lab:
-    return Lab(FAST)
-
-
 @settings(deadline=None, max_examples=60, derandomize=True)
 @given(
     kind=st.integers(0, 2),
@@ -598,10 +592,10 @@ def fast() -> Lab:
     default=st.booleans(),
 )
 def test_a_sale_is_what_the_core_says(
-    fast: Lab, kind, bonus, fee, target, debt, least, sats, level, share, default
+    fast_base: Lab, kind, bonus, fee, target, debt, least, sats, level, share, default
 ):
     """Any kind, at any level: the same split to the unit, or the same refusal."""
-    lab = fast
+    lab = fast_base
     lab.back()
     if kind == 2:
         assume(target * (10_000 + bonus) < (10_000 - fee) * 10_000)
