@@ -267,7 +267,32 @@ class Lab:
     def suspend(self, *accounts: bytes) -> Any:
         return self.registry.send(self.registrar, "suspend", accounts, gas=BATCH_GAS)
 
+    def set_change(
+        self, contract: Contract, members: Sequence[LocalAccount], **changes: object
+    ) -> dict[str, object]:
+        return {
+            "number": contract.call("change_number"),
+            "members": tuple(map(raw, members)),
+            "quorum": 3,
+        } | changes
+
     # Things done
+
+    def propose(
+        self,
+        contract: Contract,
+        change: Mapping[str, object],
+        signers: Sequence[LocalAccount] = (),
+    ) -> Any:
+        """Another set for ``contract``, signed by three of its first set where nobody is named."""
+        first = self.oracles if contract is self.prices else self.attestors
+        sigs = [
+            typed.sign_set_change(signer, change=change, domain=contract.domain)
+            for signer in signers or first[:3]
+        ]
+        return contract.send(
+            self.stranger, "propose_set", change["members"], change["quorum"], sigs
+        )
 
     def post(self, *prices: int, **changes: Any) -> Any:
         """A round of these prices; of one price, by three oracles, by five where it is a jump."""
