@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from book_lab import (
     ANY,
+    ARBITER,
     HALF,
     aside,
     at_level,
@@ -19,6 +20,7 @@ from contracts_lab import (
     HEARTBEAT,
     LIQUIDATING,
     MARGIN_CALL,
+    OPENED,
     PRICE,
     SEIZED,
     Lab,
@@ -293,71 +295,97 @@ def test_a_repayment_in_front_of_a_buyer(lab: Lab):
 # Edges
 
 
-def edge_rows(lab: Lab):
-    """A loan, the last moment of something, who tries what, and what is said before, at and after
-    it."""
-    goes = "goes"
-    made = {
-        name: make(nonce=nonce)
-        for nonce, (name, make) in enumerate(
-            {
-                "opened": lambda **c: lab.opened(sats=COIN, **c),
-                "empty": lab.opened,
-                "drawn": lambda **c: at_level(lab, 5_000, **c),
-            }.items(),
-            start=2,
-        )
-    }
-    opened, empty, drawn = (made[name] for name in ("opened", "empty", "drawn"))
-    yield (
-        opened,
-        opened["draw_by"],
-        lab.stranger,
-        ("cancel",),
-        (
-            *("cancel/not-party",) * 2,
-            goes,
-        ),
-    )
-    yield drawn, drawn["draw_by"], lab.borrower, ("draw", 1), (goes, goes, "draw/window-closed")
-    yield drawn, drawn["maturity"], lab.borrower, ("withdraw", 1), (goes, goes, "withdraw/matured")
-    yield (
-        drawn,
-        drawn["maturity"] + drawn["grace"],
-        lab.lender,
-        ("take_over",),
-        (
-            *("liquidate/healthy",) * 2,
-            goes,
-        ),
-    )
-    yield (
-        empty,
-        empty["recover_at"] - 1,
-        lab.stranger,
-        ("recovered",),
-        (
-            *("recover/too-early",) * 2,
-            goes,
-        ),
-    )
+def opening(lab: Lab):
+    terms = lab.terms()
+    call = "open", *lab.sign_terms(terms)
+    return terms, terms["expires_at"], lab.stranger, call, (GOES, GOES, "open/expired")
 
 
-@pytest.mark.parametrize("row", range(5))
-def test_a_second_too_early_or_too_late(lab: Lab, row: int):
+def drawing(lab: Lab):
+    terms = at_level(lab, 5_000)
+    return terms, terms["draw_by"], lab.borrower, ("draw", 1), (GOES, GOES, "draw/window-closed")
+
+
+def cancelling(lab: Lab):
+    terms, early = lab.opened(sats=COIN), "cancel/not-party"
+    return terms, terms["draw_by"], lab.stranger, ("cancel",), (early, early, GOES)
+
+
+def withdrawing(lab: Lab):
+    terms = at_level(lab, 5_000)
+    wanted = (GOES, GOES, "withdraw/matured")
+    return terms, terms["maturity"], lab.borrower, ("withdraw", 1), wanted
+
+
+def defaulting(lab: Lab):
+    terms, early = at_level(lab, 5_000), "liquidate/healthy"
+    moment = terms["maturity"] + terms["grace"]
+    return terms, moment, lab.lender, ("take_over",), (early, early, GOES)
+
+
+def recovering(lab: Lab):
+    terms, early = lab.opened(), "recover/too-early"
+    return terms, terms["recover_at"], lab.stranger, ("recovered",), (early, GOES, GOES)
+
+
+def expiring(lab: Lab):
+    terms, early = called(lab), "expire/cure-time"
+    moment = lab.now + lab.loan(terms)[4] - lab.prices.call("active_seconds")
+    lab.stay_fresh(moment - 2, HALF)
+    return terms, moment, lab.stranger, ("expire_call",), (early, early, GOES)
+
+
+def deciding(lab: Lab):
+    terms, early = called(lab, **ARBITER), "dispute/not-arbiter"
+    lab.do(lab.borrower, "dispute", terms)
+    moment = lab.now + ARBITER["dispute"]
+    return terms, moment, lab.keeper, ("resolve", False), (early, early, GOES)
+
+
+def taking(lab: Lab):
+    terms = breached(lab, **AUCTION)
+    lab.do(lab.keeper, "redo", terms)
+    moment = lab.now + AUCTION["tail"]
+    return terms, moment, lab.buyer, ("take", COIN, ANY), (GOES, GOES, "auction/stale")
+
+
+def beginning_anew(lab: Lab):
+    terms, early = breached(lab, **AUCTION), "auction/running"
+    lab.do(lab.keeper, "redo", terms)
+    return terms, lab.now + AUCTION["tail"], lab.stranger, ("redo",), (early, early, GOES)
+
+
+def knowing_the_price(lab: Lab):
+    """The one that needs no new price."""
+    terms = at_level(lab, 7_000)
+    lab.post(HALF)
+    wanted = (GOES, GOES, "price/stale")
+    return terms, lab.now + HEARTBEAT, lab.stranger, ("margin_call",), wanted
+
+
+EDGES = (
+    *(opening, drawing, cancelling, withdrawing, defaulting, recovering, expiring, deciding),
+    *(taking, beginning_anew, knowing_the_price),
+)
+GOES = "goes"
+
+
+@pytest.mark.parametrize("edge", EDGES, ids=lambda edge: edge.__name__)
+def test_a_second_too_early_or_too_late(lab: Lab, edge):
     """whoever makes blocks: acts a second before, at and after each deadline.
 
     Gets: no second that is both in time and too late, and none that is neither; a block's maker
     that moves a timestamp by some seconds gains those seconds, and no more.
     """
-    terms, moment, who, (verb, *args), wanted = list(edge_rows(lab))[row]
+    terms, moment, who, (verb, *args), wanted = edge(lab)
     lab.at(moment - 1)
-    lab.post()
+    if edge is not knowing_the_price:
+        lab.post(PRICE if lab.phase(terms) in (0, OPENED, ACTIVE) else HALF)
     for second, code in enumerate(wanted):
         lab.at(moment - 1 + second)
         try:
             lab.book.call(verb, typed.encode_terms(terms), *args, sender=raw(who))
-            said = "goes"
+            said = GOES
         except Rejected as refusal:
             said = refusal.code
         assert said == code, second
