@@ -56,7 +56,9 @@ CONTRACTS = PAGE.parents[1] / "contracts"
 def test_the_page_tells_what_is_tested():
     here = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
     assert {each.name for each in ATTACKS} <= here
-    assert PAGE.read_text() == page()
+    # The rest is of the contracts alone, and compared beside their tests.
+    told, _, _ = PAGE.read_text().partition("\n# What was tried on the contracts alone\n")
+    assert told == page()
 
 
 @pytest.fixture
