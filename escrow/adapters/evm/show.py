@@ -14,11 +14,10 @@ from escrow.adapters.evm.block import (
     GAS_LIMIT,
     ZERO_HASH,
     Block,
-    Log,
-    Receipt,
 )
 from escrow.adapters.evm.history import Included
 from escrow.adapters.evm.wire import Json, data, quantity
+from escrow.ports import Log, Receipt
 
 
 def log_json(log: Log, block: Block) -> Json:
