@@ -22,12 +22,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from escrow.actors.observer import Custody
+from escrow.actors.oracle import Report
 from escrow.actors.party import Party
 from escrow.actors.vaults import Plan
 from escrow.adapters.bitcoin import psbt as bip174
 from escrow.adapters.bitcoin.taken import recovery_path
 from escrow.adapters.bitcoin.vault import Vault, dust, parse_address
-from escrow.adapters.evm.typed import Sig
 from escrow.adapters.store.codec import state_hash
 from escrow.adapters.store.world_file import WorldData, read_world, write_world
 from escrow.config import LoanDefaults, WorldConfig, block_time_offset
@@ -569,7 +569,7 @@ class World:
     # --- price, time and chains ---
 
     def price(self, price: str | int) -> PriceE8:
-        """The oracles sign a price of 1 BTC and the operator posts it.
+        """The oracles sign what 1 BTC costs, each for itself, and the operator posts the round.
 
         A round takes a second if there was one at this very instant. Raises ``BadInput`` or
         ``Rejected``: ``price/…``.
@@ -579,10 +579,29 @@ class World:
             self._pace.price(value)
         return value
 
-    def post_price(self, value: PriceE8, *, at: Seconds, signatures: Sequence[Sig]) -> None:
-        """Post a round signed elsewhere. Raises ``Rejected``: ``price/…``; nothing changed then."""
-        with self._act("operator", "price", PLATFORM, price=f"{value}e-8"):
-            self._pace.post(value, at=at, signatures=signatures)
+    def post_price(self, reports: Sequence[Report], *, at: Seconds) -> None:
+        """Post a round that was signed elsewhere, ascending by price. Raises ``Rejected``:
+        ``price/…``; nothing changed then."""
+        prices = " ".join(f"{price}e-8" for price, _ in reports)
+        with self._act("operator", "price", PLATFORM, prices=prices):
+            self._pace.post(reports, at=at)
+
+    def lie(self, name: str, price: str | int | None) -> None:
+        """From now on this oracle says that ``price``, whatever the market says; with ``None`` it
+        is honest again. Raises ``BadInput``: ``input/unknown-party``, ``input/amount``."""
+        self._pace.lie(name, None if price is None else parse_price(price))
+
+    def pause(self, seconds: int, *, by: str = "guardian") -> None:
+        """The guardian stops everything that needs a price. Raises ``Rejected``: ``pause/…``."""
+        if type(seconds) is not int or seconds < 0:
+            raise BadInput("input/time", seconds=str(seconds)[:40])
+        with self._act(by, "pause", PLATFORM, seconds=seconds):
+            self.evm.contracts.prices.send(self.party(by).account, "pause", seconds)
+
+    def resume(self, *, by: str = "guardian") -> None:
+        """The guardian ends its pause. Raises ``Rejected``: ``pause/…``."""
+        with self._act(by, "resume", PLATFORM):
+            self.evm.contracts.prices.send(self.party(by).account, "resume")
 
     def advance(self, *, days: int = 0, hours: int = 0, minutes: int = 0, seconds: int = 0) -> None:
         """Let time pass on the one clock. Blocks are found, duties come due, and the oracles sign

@@ -306,12 +306,15 @@ def wakes(escrow: Escrow) -> tuple[Seconds, ...]:
         return ()
     terms = loan.terms
     moments = [terms.expires_at + 1, terms.draw_by + 1, terms.recover_at]
+    # While the guardian has paused, the active clock and all that needs a price wait for its end.
+    pause = escrow.system.pause
+    runs_from = max(now, pause.until) if pause else now
     if isinstance(loan, Indebted):
-        moments.append(terms.maturity + terms.grace + 1)
+        moments += [terms.maturity + terms.grace + 1, runs_from]
     if isinstance(loan, Called):
         # Only if the active clock runs that far: once it stands, time alone brings nothing.
         left = loan.deadline - active_seconds(escrow.system, at=now)
-        over = Seconds(now + max(0, left) + 1)
+        over = Seconds(runs_from + max(0, left) + 1)
         if is_fresh(escrow.system, at=over):
             moments.append(over)
     return tuple(sorted(Seconds(moment) for moment in moments if moment > now))

@@ -24,7 +24,14 @@ from escrow.core.phases import (
 from escrow.core.regions import loan as ln
 from escrow.core.regions import token as tk
 from escrow.core.regions import vault as vt
-from escrow.core.regions.system import PriceMarked, active_seconds, is_fresh, stale_from
+from escrow.core.regions.system import (
+    PriceMarked,
+    active_seconds,
+    is_fresh,
+    is_jump,
+    median,
+    stale_from,
+)
 from escrow.core.roles import Role
 from escrow.core.rules import (
     INTEREST_DEN,
@@ -398,12 +405,18 @@ def a_partial_sale_hits_its_target(step: Step) -> bool:
 
 @law("INV-RISK-7", C, E)
 def prices_are_fresh_ordered_and_sane(step: Step) -> bool:
-    """A price in use is signed by the quorum, fresh, newer than the last, and sane."""
+    """A price is a fresh, newer and sane median of a quorum, and of a wide one if it jumps."""
     if not isinstance(step.event, PriceMarked):
         return True
-    new, last = step.event.price, step.before.system.price
+    new, reports, before = step.event.price, step.event.reports, step.before.system
+    last, enough = before.price, len(reports) >= before.quorum
+    if is_jump(before, new.price, at=step.event.at):
+        enough = len(reports) >= before.wide_quorum
     return (
         0 < new.price <= MAX_PRICE
+        and enough
+        and len(reports) % 2 == 1
+        and new.price == median(tuple(sorted(reports)))
         and new.at <= step.event.at <= new.at + step.after.system.heartbeat
         and (last is None or (new.at > last.at and new.round == last.round + 1))
     )
@@ -423,7 +436,7 @@ _PRICED = (
 
 @law("INV-RISK-8", C, E)
 def no_verdict_on_a_stale_price(step: Step) -> bool:
-    """A stale price decides nothing."""
+    """A price that is stale, or paused, decides nothing."""
     if not isinstance(step.event, _PRICED):
         return True
     return is_fresh(step.before.system, at=step.event.at)
@@ -433,11 +446,11 @@ def no_verdict_on_a_stale_price(step: Step) -> bool:
 def what_the_borrower_takes_stays_within_the_initial_level(step: Step) -> bool:
     """A draw, a withdrawal or new terms leave the loan-to-value at or below the initial level."""
     match step.event, step.after.loan:
-        case (ln.Drawn() | ln.Refinanced()), ln.Active() as loan:
+        case ((ln.Drawn() | ln.Refinanced()), ln.Active() as loan):
             held = step.after.token.held
         case ln.Withdrawn(sats=sats), ln.Active() as loan:
             held = Sats(step.after.token.held - sats)
-        case (ln.Drawn() | ln.Refinanced() | ln.Withdrawn()), _:
+        case ((ln.Drawn() | ln.Refinanced() | ln.Withdrawn()), _):
             return False
         case _:
             return True
@@ -564,11 +577,15 @@ def cure_time_is_whole(step: Step) -> bool:
 
 @law("INV-CLK-6", C, E)
 def the_active_clock_stands_while_degraded(step: Step) -> bool:
-    """The active clock counts exactly the seconds in which the price was fresh."""
+    """The active clock counts exactly the seconds in which rules could use the price."""
     before, after = step.before.system, step.after.system
     passed = active_seconds(after, at=after.clock) - active_seconds(before, at=before.clock)
-    running = max(0, min(after.clock, stale_from(before)) - before.clock)
-    return passed == (running if is_fresh(before, at=before.clock) else 0)
+    # Up to where the price was good, and of that what was before a pause and what after it.
+    first, end = before.clock, min(after.clock, stale_from(before))
+    if before.pause is None:
+        return passed == max(0, end - first)
+    early, late = min(end, before.pause.since), max(first, before.pause.until)
+    return passed == max(0, early - first) + max(0, end - late)
 
 
 @law("INV-CLK-3", S, E)
@@ -591,7 +608,7 @@ def clocks_never_go_back(step: Step) -> bool:
 
 @law("INV-CLK-5", E)
 def a_stale_platform_says_so(step: Step) -> bool:
-    """The platform says that it is degraded when its price is stale."""
+    """The platform says that it is degraded when rules may not use its price."""
     system = step.after.system
     fresh = is_fresh(system, at=system.clock)
     return fresh == (system_phase(system) == "RUNNING")

@@ -32,7 +32,7 @@ SCRIPTS: Final = ("0014" + "11" * 20, "5120" + "22" * 32, "6a04deadbeef")
 
 def platform() -> System:
     """The platform that machines and the corpus run on."""
-    return new_system(origin=START, heartbeat=HOUR, quorum=2)
+    return new_system(origin=START, heartbeat=HOUR, quorum=3, wide_quorum=5, deviation=Bps(2_000))
 
 
 def price_at(debt: Cents, *, sats: Sats, level: Bps) -> PriceE8:

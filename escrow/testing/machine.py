@@ -17,7 +17,7 @@ from escrow.core.laws import Step
 from escrow.core.payouts import STUCK_AFTER
 from escrow.core.phases import backing, debt_now, loan_phase
 from escrow.core.regions.loan import Accepted, Called, Draft, Ended, Offered
-from escrow.core.regions.system import active_seconds, stale_from
+from escrow.core.regions.system import MAX_PAUSE, active_seconds, is_jump, stale_from
 from escrow.core.regions.token import free
 from escrow.core.regions.vault import Coin, Payout, change_of, find, locked
 from escrow.core.roles import Role
@@ -50,6 +50,7 @@ from escrow.core.verbs.mark import Mark
 from escrow.core.verbs.mint import Mint
 from escrow.core.verbs.offer import Offer
 from escrow.core.verbs.open import Open
+from escrow.core.verbs.pause import Pause, Resume
 from escrow.core.verbs.payout import SawPayout, SawPayoutDepth, SawPayoutStuck, SawPayoutVoid
 from escrow.core.verbs.pledge import SawCoin, SawCoinGone
 from escrow.core.verbs.recover import NoteRecovery, SawRecovery
@@ -241,7 +242,16 @@ class EscrowMachine(RuleBasedStateMachine):
 
     @rule(
         moment=st.sampled_from(
-            ("stale", "deadline", "expires_at", "draw_by", "maturity", "default", "recover_at")
+            (
+                "stale",
+                "resumed",
+                "deadline",
+                "expires_at",
+                "draw_by",
+                "maturity",
+                "default",
+                "recover_at",
+            )
         ),
         near=NEAR,
     )
@@ -250,6 +260,8 @@ class EscrowMachine(RuleBasedStateMachine):
         system, loan = self.escrow.system, self.escrow.loan
         if moment == "stale":
             then = int(stale_from(system))
+        elif moment == "resumed":
+            then = system.pause.until if system.pause else self.now
         elif moment == "deadline":
             missing = (
                 loan.deadline - active_seconds(system, at=self.now)
@@ -621,7 +633,8 @@ class EscrowMachine(RuleBasedStateMachine):
         ),
         near=NEAR,
         lag=st.sampled_from((0, 0, 0, HOUR, HOUR + 1, -1)),
-        signers=st.sampled_from((2, 2, 3, 1)),
+        signers=st.sampled_from((0, 0, 0, 1, 3, 4, 5)),
+        outlier=st.sampled_from((0, 0, 1, -1)),
         skip=st.sampled_from((0, 0, 0, 1)),
     )
     def mark(
@@ -633,11 +646,21 @@ class EscrowMachine(RuleBasedStateMachine):
         near: int,
         lag: int,
         signers: int,
+        outlier: int,
         skip: int,
     ) -> None:
-        """A price at a boundary of the terms, or beside it; dated now, or badly."""
-        at = self._later(wait)
-        self._mark(at, level, near, by=by or Role.ORACLE, lag=lag, signers=signers, skip=skip)
+        """A price at a boundary of the terms, or beside it; dated now, or badly; of as many oracles
+        as it needs, or of too few; one of them may be out of its mind."""
+        self._mark(
+            self._later(wait),
+            level,
+            near,
+            by=by or Role.ORACLE,
+            lag=lag,
+            signers=signers,
+            outlier=outlier,
+            skip=skip,
+        )
 
     def _mark(
         self,
@@ -647,10 +670,12 @@ class EscrowMachine(RuleBasedStateMachine):
         *,
         by: Role = Role.ORACLE,
         lag: int = 0,
-        signers: int = 2,
+        signers: int = 0,
+        outlier: int = 0,
         skip: int = 0,
     ) -> None:
-        last = self.escrow.system.price
+        system = self.escrow.system
+        last = system.price
         number = (last.round if last else 0) + 1 + skip
         match level:
             case "par":
@@ -665,7 +690,20 @@ class EscrowMachine(RuleBasedStateMachine):
                     sats=self.escrow.token.held,
                     level=getattr(self.offered, level),
                 )
-        self.ask(Mark(by, at, number, PriceE8(price + near), Seconds(at - lag), signers))
+        price = PriceE8(price + near)
+        needed = system.wide_quorum if is_jump(system, price, at=at) else system.quorum
+        prices = [price] * (signers or needed)
+        if outlier:
+            prices[min(0, -outlier)] = PriceE8(2 * MAX_PRICE if outlier > 0 else 0)
+        self.ask(Mark(by, at, number, tuple(prices), Seconds(at - lag)))
+
+    @rule(wait=WAIT, by=BY, seconds=st.sampled_from((60, HOUR, MAX_PAUSE, MAX_PAUSE + 1, 0)))
+    def pause(self, *, wait: int, by: Role | None, seconds: int) -> None:
+        self.ask(Pause(by or Role.GUARDIAN, self._later(wait), Seconds(seconds)))
+
+    @rule(wait=WAIT, by=BY)
+    def resume(self, *, wait: int, by: Role | None) -> None:
+        self.ask(Resume(by or Role.GUARDIAN, self._later(wait)))
 
     @rule(
         level=st.sampled_from(("par", "restore_ltv", "call_ltv", "liquidation_ltv")),

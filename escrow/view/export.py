@@ -50,6 +50,8 @@ def export(world: World, folder: Path) -> dict[str, object]:
             "origin": world.config.deployed_at,
             "heartbeat": world.config.heartbeat,
             "quorum": world.config.oracle_quorum,
+            "wide_quorum": world.config.oracle_wide_quorum,
+            "deviation": world.config.deviation_bps,
         },
         "chain_id": world.evm.chain.chain_id,
         "contracts": _contracts(world),

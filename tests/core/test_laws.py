@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from deals import (
     AT_CALL,
+    AT_INITIAL,
     AT_LIQUIDATION,
     COIN_A,
     NOW,
@@ -28,6 +29,7 @@ from deals import (
     paid_out,
     payout,
     play,
+    posted,
     priced,
     released,
     repaid,
@@ -61,8 +63,8 @@ from escrow.core.verbs.draw import Draw
 from escrow.core.verbs.expire_call import ExpireCall
 from escrow.core.verbs.liquidate import Liquidate
 from escrow.core.verbs.margin_call import MarginCall
-from escrow.core.verbs.mark import Mark
 from escrow.core.verbs.mint import Mint
+from escrow.core.verbs.pause import Pause
 from escrow.core.verbs.payout import SawPayout
 from escrow.core.verbs.pledge import SawCoin, SawCoinGone
 from escrow.core.verbs.recover import SawRecovery
@@ -78,12 +80,13 @@ LATER = Seconds(NOW + 60)
 TAKE = Liquidate(Role.LENDER, LATER, Liquidation.TAKE_OVER)
 
 
-def steps(escrow: Escrow, command: Command) -> list[Step]:
+def steps(escrow: Escrow, *commands: Command) -> list[Step]:
     """The steps that the rules take."""
     found = []
-    for event in decide(escrow, command):
-        found.append(Step(escrow, event, evolve(escrow, event)))
-        escrow = found[-1].after
+    for command in commands:
+        for event in decide(escrow, command):
+            found.append(Step(escrow, event, evolve(escrow, event)))
+            escrow = found[-1].after
     return found
 
 
@@ -179,9 +182,22 @@ def bare() -> Escrow:
 
 
 def mark(at: int = LATER, **price: int) -> Step:
-    """A second round, with another price in it."""
-    step = first(active(), Mark(Role.ORACLE, Seconds(at), 2, AT_CALL, Seconds(at), 2))
-    return event(step, price=replace(step.event.price, **price))
+    """A second round, with another price in it that five oracles saw."""
+    step = first(active(), posted(Seconds(at), 2, AT_CALL))
+    changed = replace(step.event.price, **price)
+    return event(step, price=changed, reports=(changed.price,) * 5)
+
+
+def reported(*reports: int, at: int = NOW + 60) -> Step:
+    """A second round, a minute after the first one at 48,000, with other reports behind it."""
+    return event(mark(at, price=reports[len(reports) // 2]), reports=reports)
+
+
+def pausing(*then: int) -> list[Step]:
+    """A pause from a minute on, two hours long, and the clock at some moments after it began."""
+    pause = Pause(Role.GUARDIAN, Seconds(NOW + 60), Seconds(2 * HOUR))
+    ticks = (Tick(Role.WATCHER, Seconds(NOW + 60 + after)) for after in then)
+    return steps(active(), pause, *ticks)
 
 
 def repayment(**changes: int) -> Step:
@@ -263,7 +279,11 @@ KEPT: dict[str, list[Step]] = {
     "INV-RISK-7": [
         mark(),
         mark(price=MAX_PRICE),
-        first(draft(), Mark(Role.ORACLE, NOW, 1, AT_CALL, NOW, 2)),
+        first(draft(), posted(NOW, 1, AT_CALL)),
+        reported(*(AT_INITIAL,) * 3),
+        reported(0, AT_INITIAL, 2 * MAX_PRICE),
+        reported(*(AT_CALL,) * 5),
+        reported(*(AT_CALL,) * 3, at=NOW + HOUR + 1),
         shows(active()),
     ],
     "INV-RISK-8": [first(priced(secured()), Draw(Role.BORROWER, NOW, OWED)), shows(active())],
@@ -296,11 +316,14 @@ KEPT: dict[str, list[Step]] = {
     "INV-CLK-5": [
         *steps(active(), Tick(Role.WATCHER, Seconds(NOW + HOUR))),
         *steps(active(), Tick(Role.WATCHER, Seconds(NOW + HOUR + 1))),
+        *pausing(1, 2 * HOUR - 1, 2 * HOUR),
     ],
     "INV-CLK-6": [
         *steps(active(), Tick(Role.WATCHER, LATER)),
         *steps(active(), Tick(Role.WATCHER, Seconds(NOW + DAY))),
         *steps(draft(), Tick(Role.WATCHER, Seconds(NOW + DAY))),
+        *pausing(1, HOUR, 2 * HOUR, 3 * HOUR),
+        *pausing(3 * HOUR),
     ],
     "INV-CH-4": [
         first(
@@ -426,6 +449,10 @@ BROKEN: dict[str, list[Step]] = {
         event(mark(), price=Price(2, AT_CALL, NOW)),
         event(mark(), price=Price(2, AT_CALL, Seconds(LATER + 1))),
         event(mark(), at=Seconds(LATER + HOUR + 1)),
+        reported(AT_INITIAL),
+        reported(*(AT_INITIAL,) * 4),
+        reported(*(AT_CALL,) * 3),
+        event(reported(AT_CALL, AT_INITIAL, MAX_PRICE), price=Price(2, AT_CALL, NOW + 60)),
     ],
     "INV-RISK-8": [
         shows(stale(active()), Drawn(Seconds(NOW + HOUR + 1), Cents(1), "")),
@@ -481,10 +508,16 @@ BROKEN: dict[str, list[Step]] = {
         shows(system(active(), clock=Seconds(NOW + HOUR + 1))),
         shows(system(stale(active()), mode=Running())),
         shows(system(active(), mode=draft().system.mode)),
+        shows(system(pausing(1)[-1].after, mode=Running())),
+        shows(system(pausing(1)[-1].after, pause=None)),
     ],
     "INV-CLK-6": [
         Step(active(), NOTHING, system(active(), clock=LATER, lost=Seconds(1))),
         Step(draft(), NOTHING, system(draft(), clock=LATER, price=active().system.price)),
+        *(
+            Step(paused, NOTHING, system(paused, clock=Seconds(NOW + 90), pause=None))
+            for paused in (pausing(1)[-1].after,)
+        ),
     ],
     "INV-CH-4": [
         bump("oo"),
