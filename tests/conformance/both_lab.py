@@ -107,7 +107,7 @@ class Lab:
     def __init__(self, make: Callable[..., EvmPort] = Chain, *, by_hand: bool = False) -> None:
         """``by_hand``: every transaction is its sender's own, signed, in a block that is sealed
         when the next second comes; and every view is asked at every step."""
-        self.by_hand = by_hand
+        self.by_hand, self.many, self.told = by_hand, make is not Chain, 0
         self.people = {name: person(n) for n, name in enumerate(PEOPLE, start=1)}
         self.guardian, self.platform = person(8), person(9)
         self.oracles = [person(n) for n in (11, 12, 13)]
@@ -478,7 +478,7 @@ class Both:
         if self.tokens[who] < sats <= sum(self.tokens.values()):
             sats = self.tokens[who]
         number = len(self.state.token.burns)
-        request = self.lab.contracts.pledge.call("burns_of", raw(self.lab.people[who]))
+        request = self.lab.words.burns_of(raw(self.lab.people[who]))
         command = BurnTokens(self.role(who), self.now, number, Sats(sats), script.hex())
         return self.both(who, [command], "pledge", "burn", self.loan, sats, script, request)
 

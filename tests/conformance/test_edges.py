@@ -1,4 +1,4 @@
-"""Each boundary by name: prices at a level and a unit beside it, moments and a second beside them."""
+"""Each boundary by name: a price at a level and a unit beside it, a moment and a second."""
 
 from __future__ import annotations
 

@@ -110,6 +110,10 @@ class Words:
     def _word(self, contract: Contract, slot: int, key: bytes = b"") -> int:
         return self._chain.storage(contract.address, entry_of(slot, key) if key else slot)
 
+    def burns_of(self, who: bytes) -> int:
+        """How often somebody burned."""
+        return self._word(self._contracts.pledge, self._tokens, who) >> 232
+
     def compare(self, both: Both) -> None:
         """Every word that a story changes."""
         parts, state, at = self._contracts, both.state, both.now

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, Final
 
 from escrow.adapters.evm.contracts import Contracts
@@ -18,14 +19,14 @@ from escrow.core.decide import Command, decide
 from escrow.core.errors import Rejected
 from escrow.core.regions import loan as ln
 from escrow.core.regions.system import Pause as LastPause
-from escrow.core.regions.system import Price, System, active_seconds, mode_at, new_system
+from escrow.core.regions.system import Price, System, active_seconds, is_fresh, mode_at, new_system
 from escrow.core.regions.token import Token
 from escrow.core.regions.vault import Coin, Locked, Vault
 from escrow.core.roles import Role
 from escrow.core.rules import Debt
 from escrow.core.state import Escrow, fold
 from escrow.core.terms import NOBODY, Liquidation, Terms, check_terms
-from escrow.core.units import Bps, Cents, PriceE8, Sats, Seconds
+from escrow.core.units import MAX_CENTS, Bps, Cents, PriceE8, Sats, Seconds
 from escrow.core.verbs.auction import Redo, Take
 from escrow.core.verbs.burn import BurnTokens
 from escrow.core.verbs.cancel import Cancel
@@ -47,6 +48,7 @@ from escrow.core.verbs.withdraw import Withdraw
 
 ALL: Final = Cents(2**256 - 1)
 """What ``close`` pays: whatever is owed."""
+_MAKE_ROOM: Final = ("expire_call", "take", "redo")
 _OVER: Final = {
     5: ln.Outcome.RELEASED,
     6: ln.Outcome.SETTLED,
@@ -68,6 +70,19 @@ class Refusals:
     def __init__(self, contracts: Contracts) -> None:
         self._contracts = contracts
 
+    @cached_property
+    def _auction_cap(self) -> Cents:
+        return Cents(self._contracts.book.call("auction_cap"))
+
+    @cached_property
+    def _heartbeat(self) -> Seconds:
+        return Seconds(self._contracts.prices.call("heartbeat"))
+
+    @cached_property
+    def _jump(self) -> tuple[int, Bps]:
+        prices = self._contracts.prices
+        return prices.call("wide_quorum"), Bps(prices.call("deviation_bps"))
+
     def by_book(
         self,
         refusal: Rejected,
@@ -80,7 +95,8 @@ class Refusals:
     ) -> Rejected:
         """The same no of EscrowBook, with the core's facts. ``args`` follow the terms, new terms as
         ``Terms``; ``at`` is the time of the block that it would have been in."""
-        asked = _book_commands(function, args, terms=terms, by=by, at=at, room=self._room())
+        room = self._room() if function in _MAKE_ROOM else MAX_CENTS
+        asked = _book_commands(function, args, terms=terms, by=by, at=at, room=room)
         told = self._loan(loan, terms, at=at)
         if function in ("open", "open_and_draw") and refusal.code.startswith("terms/"):
             return _told(refusal, lambda: check_terms(terms, at=terms.expires_at))
@@ -93,7 +109,9 @@ class Refusals:
         self, refusal: Rejected, function: str, *args: Any, by: Role, at: Seconds
     ) -> Rejected:
         """The same no of PriceRounds, with the core's facts."""
-        system = self._system(at=at)
+        prices = self._contracts.prices
+        quorum, number = prices.call("quorum"), prices.call("last_round")
+        system = self._system(at=at, quorum=quorum, number=number)
         if function == "pause":
             system = replace(system, pause=self._last_pause())
         told = Escrow(system)
@@ -113,29 +131,24 @@ class Refusals:
     # --- what the contracts say, in the core's words ---
 
     def _room(self) -> Cents:
-        book = self._contracts.book
-        return Cents(book.call("auction_cap") - book.call("auction_debt"))
+        return Cents(self._auction_cap - self._contracts.book.call("auction_debt"))
 
-    def _system(self, *, at: Seconds) -> System:
-        prices = self._contracts.prices
-        price, priced_at, _, active = prices.call("latest")
-        number, until = prices.call("last_round"), prices.call("paused_until")
-        heartbeat = Seconds(prices.call("heartbeat"))
+    def _system(self, *, at: Seconds, quorum: int = 1, number: int = 1) -> System:
+        price, priced_at, fresh, active = self._contracts.prices.call("latest")
+        wide_quorum, deviation = self._jump
         made = new_system(
             # Before the first price it counts as if one had just outlived the heartbeat.
-            origin=Seconds(priced_at + heartbeat),
-            heartbeat=heartbeat,
-            quorum=prices.call("quorum"),
-            wide_quorum=prices.call("wide_quorum"),
-            deviation=Bps(prices.call("deviation_bps")),
+            origin=Seconds(priced_at + self._heartbeat),
+            heartbeat=self._heartbeat,
+            quorum=quorum,
+            wide_quorum=wide_quorum,
+            deviation=deviation,
         )
-        system = replace(
-            made,
-            clock=at,
-            price=Price(number, PriceE8(price), Seconds(priced_at)) if number else None,
-            # Since when it is paused no view says: only to the next pause does it matter.
-            pause=LastPause(at, Seconds(until)) if at < until else None,
-        )
+        last = Price(number, PriceE8(price), Seconds(priced_at)) if price else None
+        system = replace(made, clock=at, price=last)
+        if is_fresh(system, at=at) and not fresh:
+            # Since when it is paused no view says; that it is for this second is enough.
+            system = replace(system, pause=LastPause(at, Seconds(at + 1)))
         system = replace(system, lost=Seconds(active_seconds(system, at=at) - active))
         return replace(system, mode=mode_at(system, at=at))
 
