@@ -359,6 +359,8 @@ def recovered(terms: Terms):
     self._move_auctions(self._in_auction(l, terms.liquidation), 0)
     l.interest_acc = self._accrue(l, terms.rate_bps)
     l.phase = RECOVERED
+    # A dispute that is open has nothing left to decide.
+    l.flags &= AMENDED
     l.deadline = 0
     self._store(loan, l)
     log Recovered(loan=loan)

@@ -14,6 +14,7 @@ from typing import Any
 
 from both_lab import AUCTION, HEARTBEAT, MAX, PARTIAL, PEOPLE, SCRIPT, Both, Lab
 from hypothesis import strategies as st
+from outside import attempt, freeze, suspend
 
 from escrow.core.errors import Rejected
 from escrow.core.phases import debt_now
@@ -40,7 +41,9 @@ NEAR = st.integers(-1, 1)
 CENTS = st.sampled_from(
     ("zero", "one", "owed", "principal", "some", "allowed", "left", "gross", "half", "max")
 )
-SATS = st.sampled_from(("zero", "one", "free", "least", "held", "excess", "half", "enough", "max"))
+SATS = st.sampled_from(
+    ("zero", "one", "free", "least", "held", "excess", "half", "enough", "dust", "max")
+)
 LEVEL = st.sampled_from(
     (
         *("initial_ltv", "restore_ltv", "call_ltv", "liquidation_ltv", "target_ltv", "breakeven"),
@@ -66,6 +69,7 @@ def _ask(verb: str, *args: st.SearchStrategy[Any]) -> st.SearchStrategy[Ask]:
     return st.tuples(st.just(verb), *args).map(list)
 
 
+BAD = st.sampled_from(("late", "vault", "max_fee", "small", "late and small"))
 LENDER = st.sampled_from(("lender", "other lender"))
 
 TIME = (
@@ -99,7 +103,11 @@ BORROWING = (
     _ask("recovered", WHO),
     _ask("refinance", WHO, st.sampled_from(SHIFT), NEAR, LENDER),
     _ask("refinance to", WHO, st.sampled_from(tuple(KINDS))),
-    _ask("refinance badly", WHO, st.sampled_from(("late", "vault", "max_fee", "small"))),
+    _ask(
+        "refinance badly",
+        WHO,
+        BAD,
+    ),
 )
 MARGIN = (
     _ask("margin_call", WHO),
@@ -193,6 +201,8 @@ def sats(both: Both, kind: str, near: int) -> int:
     held, debt = both.state.token.held, debt_now(both.state, at=both.now)
     last = both.state.system.price
     price = last.price if last else HIGH
+    # What leaves just the least debt that a sale may leave.
+    covered = gross_up(max(0, debt - both.terms.min_left), fee=both.terms.fee_bps)
     needed = muldiv_up(debt * CENTS_SCALE, BPS, both.terms.initial_ltv * price)
     base = {
         "zero": 0,
@@ -201,6 +211,7 @@ def sats(both: Both, kind: str, near: int) -> int:
         "held": held,
         "half": held // 2,
         "excess": held - needed,
+        "dust": covered * CENTS_SCALE // (asked(both) or price),
         "enough": gross_up(debt, fee=both.terms.fee_bps) * CENTS_SCALE // price,
         "least": MIN_DEPOSIT,
         "max": MAX,
@@ -300,6 +311,12 @@ def ask(both: Both, verb: str, *args: Any) -> str:
         case "post", (signers, level, spread, back, skip):
             near = price(both, level, 0)
             return both.price(near, signers=signers, spread=spread, back=back, skip=skip)
+        case "attempt", (name,):
+            attempt(both, name)
+        case "suspend", (name,):
+            suspend(both, name)
+        case "freeze", (name,):
+            freeze(both, name)
         case "twisted", ():
             return both.price(price(both, "same", 0), signers=3, spread=1, twisted=True)
         case "pause", (who, seconds):
@@ -359,9 +376,9 @@ def new_terms(both: Both, word: str, near: int = 0, lender: str = "lender") -> d
         return {"expires_at": both.now - 1}
     if word == "small":
         return {"principal": 0}
+    if word == "late and small":
+        return {"expires_at": both.now - 1, "principal": 0}
     wrong = {"vault": "0x" + "08" * 32, "max_fee": terms.max_fee + 1, "origin": "0x" + "09" * 32}
-    if word == "origin":
-        return {}
     if word in wrong:
         return {word: wrong[word]}
     made = {"lender": both.lab.people[lender].address}

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
+from types import MappingProxyType
+from unittest.mock import patch
 
 import coincurve
 from eth_account import Account
 from exact import Exact
 from words import Words, calldata
 
-from escrow.adapters.evm import typed
+from escrow.adapters.evm import contracts, typed
+from escrow.adapters.evm.abi import Artifact
 from escrow.adapters.evm.chain import Chain
 from escrow.adapters.evm.client import EvmClient, EvmWatch, terms_mapping
-from escrow.adapters.evm.contracts import Contract, Contracts, Deployment, deploy
+from escrow.adapters.evm.contracts import Contract, Deployment, deploy
 from escrow.adapters.evm.refusal import ALL, role_of
 from escrow.adapters.evm.revert import Reverted
 from escrow.clock import Clock
@@ -78,8 +82,23 @@ AUCTION = {
 }
 PARTIAL = {"liquidation": Liquidation.PARTIAL, "target_ltv": 6_000}
 
-Difference = AssertionError
-"""Core and contracts do not say the same."""
+
+class Difference(AssertionError):
+    """Core and contracts do not say the same."""
+
+    def __init__(self, check: str, words: str) -> None:
+        self.check = check
+        """Which comparison found it: verdict, numbers, watch, words or views."""
+        super().__init__(f"{check}: {words}")
+
+
+@contextmanager
+def differs(check: str) -> Iterator[None]:
+    """Say which check it was that failed."""
+    try:
+        yield
+    except (AssertionError, Rejected) as error:
+        raise Difference(check, str(error)) from error
 
 
 def person(number: int):
@@ -104,9 +123,16 @@ def sign(account, *, struct: typed.Struct, message, domain: typed.Domain) -> typ
 class Lab:
     """The contracts, deployed once; ``Both`` starts a story on them."""
 
-    def __init__(self, make: Callable[..., EvmPort] = Chain, *, by_hand: bool = False) -> None:
+    def __init__(
+        self,
+        make: Callable[..., EvmPort] = Chain,
+        *,
+        by_hand: bool = False,
+        instead: Mapping[str, bytes] = MappingProxyType({}),
+    ) -> None:
         """``by_hand``: every transaction is its sender's own, signed, in a block that is sealed
-        when the next second comes; and every view is asked at every step."""
+        when the next second comes; and every view is asked at every step. ``instead``: other
+        bytecode for contracts of these names."""
         self.by_hand, self.many, self.told = by_hand, make is not Chain, 0
         self.people = {name: person(n) for n, name in enumerate(PEOPLE, start=1)}
         self.guardian, self.platform = person(8), person(9)
@@ -120,7 +146,14 @@ class Lab:
             alloc={raw(account): 10**24 for account in everyone},
             clock=self.clock,
         )
-        self.contracts: Contracts = deploy(self._plan(), account=self.platform, chain=self.chain)
+        known_artifact = contracts.artifact
+
+        def made(name: str) -> Artifact:
+            artifact = known_artifact(name)
+            return replace(artifact, bytecode=instead.get(name, artifact.bytecode))
+
+        with patch.object(contracts, "artifact", made):
+            self.contracts = deploy(self._plan(), account=self.platform, chain=self.chain)
         self._admit()
         known = {raw(self.people[name]): role for name, role in KNOWN.items()}
         self.client = EvmClient(self.contracts, chain=self.chain, roles=known)
@@ -184,7 +217,7 @@ class Both:
 
     def __init__(self, lab: Lab, **changes: object) -> None:
         lab.fresh()
-        self.lab = lab
+        lab.both, self.lab = self, lab
         system = new_system(
             origin=START, heartbeat=HEARTBEAT, quorum=QUORUM, wide_quorum=WIDE, deviation=DEVIATION
         )
@@ -248,7 +281,9 @@ class Both:
             ours = refusal
         said = ours.code if ours else ""
         if said != theirs:
-            raise Difference(f"{commands[-1]}: core {said or 'yes'}, contract {theirs or 'yes'}")
+            raise Difference(
+                "verdict", f"{commands[-1]}: core {said or 'yes'}, contract {theirs or 'yes'}"
+            )
         if ours:
             assert self.state is before
             self._same_numbers(ours, contract, function, args)
@@ -294,17 +329,18 @@ class Both:
         else:
             told = refusals.by_pledge(bare, function, *args, by=by, at=self.now)
         if function != "retire" and told.facts != ours.facts:
-            raise Difference(f"{ours.code}: core {ours.facts}, adapter {told.facts}")
+            raise Difference("numbers", f"{ours.code}: core {ours.facts}, adapter {told.facts}")
 
     def _watched(self, before: Escrow) -> None:
         """What the engine reads off the logs leads to the very same state."""
         found = self.watch.look({"0x" + self.loan.hex(): self.state}, at=self.now)
         told = before
-        for _, command in found:
-            bare = replace(command, tx="") if hasattr(command, "tx") else command
-            told = fold(told, decide(told, bare))
+        with differs("watch"):
+            for _, command in found:
+                bare = replace(command, tx="") if hasattr(command, "tx") else command
+                told = fold(told, decide(told, bare))
         if told != self.state:
-            raise Difference(f"the watch tells {found}")
+            raise Difference("watch", f"the watch tells {found}")
 
     def _settle(self, event: Event) -> None:
         """What an event does to everyone's cash and tokens."""
@@ -341,13 +377,15 @@ class Both:
 
     def compare(self) -> None:
         """Phase, debt, deadline, dispute, price, clocks, what is in auction and every balance."""
-        self.lab.words.compare(self)
+        with differs("words"):
+            self.lab.words.compare(self)
         if self.lab.by_hand:
             self.ask_views()
 
     def ask_views(self) -> None:
         """The same by what anyone may ask the contracts."""
-        self.lab.words.ask_views(self)
+        with differs("views"):
+            self.lab.words.ask_views(self)
 
     # --- time and prices ---
 
