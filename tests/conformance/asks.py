@@ -427,7 +427,7 @@ def tell(lab: Lab, story: dict[str, Any]) -> Iterator[Both]:
         ask(both, *each)
         yield both
     lab.told += 1
-    if not lab.many or lab.told % 10 == 1:
+    if lab.by_hand or lab.told % 10 == 1:
         both.ask_views()
 
 

@@ -116,7 +116,7 @@ class Words:
 
     def compare(self, both: Both) -> None:
         """Every word that a story changes."""
-        parts, state, at = self._contracts, both.state, both.now
+        parts, state = self._contracts, both.state
         self._compare_loan(both)
         claims = self._word(parts.pledge, self._claims, both.loan)
         held, borrower = state.token.held, _raw(both, "borrower")
@@ -124,14 +124,13 @@ class Words:
         assert claims >> 64 & MASK_64 == held
         assert not held or claims >> 128 == int.from_bytes(borrower[:16], "big")
         assert self._word(parts.book, self._auctions) == both.in_auction
-        price, last = self._word(parts.prices, self._packed), state.system.price
-        found = (price & 2**60 - 1, price >> 60 & MASK_40, price >> 100 & 2**32 - 1)
-        if last:
-            assert found == (last.price, last.at, last.round), last
-        assert parts.prices.call("latest")[2:] == (
-            is_fresh(state.system, at=at),
-            active_seconds(state.system, at=at),
-        )
+        system, word = state.system, self._word(parts.prices, self._packed)
+        last, pause = system.price, system.pause
+        round_ = (word & 2**60 - 1, word >> 60 & MASK_40, word >> 100 & 2**32 - 1)
+        assert round_ == ((last.price, last.at, last.round) if last else (0, round_[1], 0))
+        assert word >> 132 & MASK_40 == system.lost
+        pauses = word >> 172 & MASK_40, word >> 212
+        assert pauses == ((pause.since, pause.until) if pause else (0, 0))
         for name in both.cash:
             who = _raw(both, name)
             assert self._word(parts.cash, self._cash, who) & MASK_64 == both.cash[name], name
@@ -179,7 +178,9 @@ class Words:
         assert book.call("dispute_of", both.loan) == (bool(called and called.heard), open_since)
         assert book.call("auction_debt") == both.in_auction
         price = system.price.price if system.price else 0
-        assert prices.call("latest")[0] == price
+        last = prices.call("latest")
+        fresh, active = is_fresh(system, at=at), active_seconds(system, at=at)
+        assert (last[0], *last[2:]) == (price, fresh, active)
         assert prices.call("last_round") == (system.price.round if system.price else 0)
         assert (prices.call("status") == 0) == is_fresh(system, at=at)
         if isinstance(loan, ln.Indebted):
