@@ -39,7 +39,17 @@ from escrow.core.regions.token import free
 from escrow.core.roles import Role
 from escrow.core.state import Escrow
 from escrow.core.terms import MIN_DEPOSIT, Liquidation, Terms
-from escrow.core.units import CENTS_SCALE, DAY, HOUR, Cents, PriceE8, Sats, Seconds, muldiv_up
+from escrow.core.units import (
+    CENTS_SCALE,
+    DAY,
+    HOUR,
+    MAX_MONEY,
+    Cents,
+    PriceE8,
+    Sats,
+    Seconds,
+    muldiv_up,
+)
 from escrow.core.verbs.accept import Accept
 from escrow.core.verbs.cancel import Cancel
 from escrow.core.verbs.offer import Offer
@@ -61,6 +71,7 @@ if TYPE_CHECKING:
     from web3 import Web3
     from web3.contract import Contract
 
+_NO_LIMIT: Final = 2**256 - 1
 _TARGET: Final = 1
 """Blocks within which parties want their own transactions mined."""
 _MTP_BLOCKS: Final = 11
@@ -140,11 +151,13 @@ class World:
         """
         from web3 import Web3
 
+        from escrow.adapters.evm.host import Bare
         from escrow.adapters.evm.provider import InProcessProvider
         from escrow.adapters.evm.rpc import Rpc
 
         chain = self.evm.chain
-        return Web3(InProcessProvider(Rpc(chain), before=chain.seal))
+        rpc = Rpc(chain, host=Bare(chain, returns=False))
+        return Web3(InProcessProvider(rpc, before=chain.seal))
 
     def contract(self, name: str) -> Contract:
         """One of this world's contracts as ``web3`` has them, e.g. ``EscrowBook``. A deal's terms
@@ -424,17 +437,97 @@ class World:
         """Have an unanswered call called expired. The operator does so by itself."""
         return self._simple("expire_call", "expire-call", loan, by)
 
-    def liquidate(self, loan: Deal | None = None, *, by: str | None = None) -> Deal:
-        """Realise the collateral in the way that the terms chose."""
+    def dispute(self, loan: Deal | None = None, *, by: str = "borrower") -> Deal:
+        """The borrower disputes a margin call: it does not expire until ``resolve``."""
+        return self._simple("dispute", "dispute", loan, by)
+
+    def resolve(self, loan: Deal | None = None, *, upheld: bool, by: str = "arbiter") -> Deal:
+        """The arbiter that the terms name decides: was the borrower right?"""
+        deal = self._deal(loan)
+        with self._act(by, "resolve", deal.id, upheld=str(upheld).lower()):
+            self._book(by, "resolve", deal, upheld)
+        return deal
+
+    def liquidate(
+        self,
+        loan: Deal | None = None,
+        *,
+        by: str | None = None,
+        pay: str | int | None = None,
+        least: str | int = 0,
+    ) -> Deal:
+        """Realise the collateral at the oracle's price, in the way that the terms chose.
+
+        A third party pays ``pay`` at most, by default all it takes, for at least ``least`` coins.
+        Raises ``Rejected``: ``liquidate/…``, ``loan/amount``, ``price/stale``.
+        """
         deal = self._deal(loan)
         if deal.terms.liquidation is Liquidation.TAKE_OVER:
             by = by or "lender"
             with self._act(by, "take-over", deal.id):
                 self._book(by, "take_over", deal)
-        else:
-            by = by or "liquidator"
-            with self._act(by, "liquidate", deal.id):
-                self._book(by, "liquidate", deal, 2**256 - 1)
+            return deal
+        by = by or "liquidator"
+        most = _NO_LIMIT if pay is None else parse_cents(pay)
+        fewest = parse_btc(least) if least else 0
+        with self._act(by, "liquidate", deal.id, **({} if pay is None else {"pay": most})):
+            self._book(by, "liquidate", deal, most, fewest)
+        return deal
+
+    def take(
+        self,
+        loan: Deal | None = None,
+        *,
+        by: str = "liquidator",
+        btc: str | int | None = None,
+        most: str | None = None,
+    ) -> Deal:
+        """Buy pledged coins in an auction at the price of this second: ``btc`` of them, by default
+        all that the debt needs, at ``most`` a coin. Raises ``Rejected``: ``auction/stale``,
+        ``liquidate/…``, ``loan/amount``, ``price/stale``."""
+        deal = self._deal(loan)
+        want = Sats(MAX_MONEY) if btc is None else parse_btc(btc)
+        limit = _NO_LIMIT if most is None else parse_price(most)
+        asked = {} if btc is None else {"sats": want}
+        with self._act(by, "take", deal.id, **asked):
+            self._book(by, "take", deal, want, limit)
+        return deal
+
+    def redo(self, loan: Deal | None = None, *, by: str = "operator") -> Deal:
+        """Have an auction's price start from the top. The operator does so by itself."""
+        return self._simple("redo", "redo", loan, by)
+
+    def withdraw(self, loan: Deal | None = None, *, btc: str | int, by: str = "borrower") -> Deal:
+        """The borrower takes pledged tokens back; ``burn`` then brings the coins. Raises
+        ``Rejected``: ``withdraw/…``, ``loan/amount``, ``price/stale``."""
+        deal, sats = self._deal(loan), parse_btc(btc)
+        with self._act(by, "withdraw", deal.id, sats=sats):
+            self._book(by, "withdraw", deal, sats)
+        return deal
+
+    def refinance(self, loan: Deal | None = None, *, by: str = "operator", **changes: int) -> Deal:
+        """Both parties sign new terms, which settle the old debt and go on with it as principal.
+
+        ``changes`` are fields of ``Terms``, by default those in force; the time to accept ends now,
+        and what the vault was built on cannot change. Raises ``BadInput``, ``Rejected``:
+        ``terms/…``, ``refinance/…``, ``draw/…``, ``price/stale``.
+        """
+        deal = self._deal(loan)
+        old = deal.terms
+        # One more than any before: terms count once, also where nothing else differs.
+        fresh: dict[str, Any] = {
+            "origin": deal.id,
+            "nonce": old.nonce + 2**64,
+            "expires_at": self.now,
+        }
+        fresh["draw_by"] = max(self.now, old.draw_by)
+        try:
+            new = replace(old, **(fresh | changes))
+        except TypeError:
+            raise BadInput("scenario/unknown-key", keys=" ".join(sorted(changes))[:80]) from None
+        with self._act(by, "refinance", deal.id, principal=new.principal, rate_bps=new.rate_bps):
+            signatures = self._wires.operator.signed(new)
+            self.evm.refinance(self.party(by).account, old, new, *signatures)
         return deal
 
     def burn(

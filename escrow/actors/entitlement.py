@@ -339,7 +339,7 @@ def _is_allowed(state: _Loan, said: Said, split: Split) -> bool:
             held=state.held,
             price=price.price,
             pay=MAX_CENTS if over else Cents(split.repaid + split.fee),
-            in_default=reason is Reason.DEFAULT,
+            in_default=at > terms.maturity + terms.grace,
         )
     except Rejected:
         return False

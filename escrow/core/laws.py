@@ -21,6 +21,7 @@ from escrow.core.phases import (
     system_phase,
     terms_of,
 )
+from escrow.core.realise import auction_start
 from escrow.core.regions import loan as ln
 from escrow.core.regions import token as tk
 from escrow.core.regions import vault as vt
@@ -43,11 +44,11 @@ from escrow.core.rules import (
     owed,
     value_down,
 )
-from escrow.core.sales import gross_up
+from escrow.core.sales import is_stale_auction
 from escrow.core.scripts import DUST, DUST_CHANGE, is_standard_output
 from escrow.core.state import Escrow, Event, Incident, fold
 from escrow.core.terms import MIN_DEPOSIT, Liquidation
-from escrow.core.units import BPS, CENTS_SCALE, MAX_PRICE, Cents, Sats, muldiv_up
+from escrow.core.units import BPS, CENTS_SCALE, MAX_PRICE, Cents, Sats, Seconds, muldiv_up
 from escrow.core.verbs.repay import Repay, repay
 
 
@@ -376,30 +377,18 @@ def seized_is_bounded(step: Step) -> bool:
 
 @law("INV-RISK-6", C, E)
 def a_partial_sale_hits_its_target(step: Step) -> bool:
-    """A partial sale stops at its target: at or below it, and above it with one cent less."""
+    """A partial sale that leaves debt stops at its target, to a few cents."""
     if not isinstance(step.event, ln.Liquidated) or not step.event.split.left:
         return True
     event, terms = step.event, terms_of(step.before.loan)
     if event.kind is not Liquidation.PARTIAL:
         return True
-    split, held, price = event.split, step.before.token.held, event.price
-    fewer = muldiv_up(
-        gross_up(Cents(split.repaid - 1), fee=terms.fee_bps) * (BPS + terms.bonus_bps),
-        CENTS_SCALE,
-        BPS * price,
-    )
-    # The payment is whole cents and the coins whole sats: the target is met to a cent and a bit.
-    slack = Cents(2 + terms.bonus_bps // BPS)
-    return at_or_below(
-        Cents(split.left - min(split.left, slack)),
-        sats=Sats(held - split.seized),
-        price=price,
-        level=terms.target_ltv,
-    ) and at_or_above(
-        Cents(split.left + slack),
-        sats=Sats(held - fewer),
-        price=price,
-        level=terms.target_ltv,
+    # Rounding to whole cents and sats may move both sides by so much.
+    left, slack = event.split.left, 3
+    kept = Sats(step.before.token.held - event.split.seized)
+    least, most = Cents(max(0, left - slack)), Cents(left + slack)
+    return at_or_below(least, sats=kept, price=event.price, level=terms.target_ltv) and at_or_above(
+        most, sats=kept, price=event.price, level=terms.target_ltv
     )
 
 
@@ -440,6 +429,22 @@ def no_verdict_on_a_stale_price(step: Step) -> bool:
     if not isinstance(step.event, _PRICED):
         return True
     return is_fresh(step.before.system, at=step.event.at)
+
+
+@law("INV-RISK-14", C, E)
+def an_auction_runs_until_it_is_stale(step: Step) -> bool:
+    """An auction is begun anew only when it is stale, and nothing is taken from a stale one."""
+    loan, price, event = step.before.loan, step.before.system.price, step.event
+    if not isinstance(loan, ln.Indebted) or price is None:
+        return not isinstance(event, ln.AuctionBegun)
+    match event:
+        case ln.AuctionBegun(at=at) if isinstance(loan, ln.Liquidating):
+            return is_stale_auction(loan.terms, elapsed=Seconds(at - loan.since))
+        case ln.Liquidated(at=at, kind=Liquidation.AUCTION, reason=reason):
+            elapsed = Seconds(at - auction_start(loan, price, reason))
+            return not is_stale_auction(loan.terms, elapsed=elapsed)
+        case _:
+            return True
 
 
 @law("INV-RISK-15", C, E)
@@ -506,14 +511,13 @@ def bad_debt_only_when_nothing_is_left(step: Step) -> bool:
     split = step.event.split
     if split.bad_debt == 0:
         return True
-    gone = split.seized == step.before.token.held
+    gone = split.seized == step.before.token.held and split.surplus == 0
     return gone and split.left == 0 and split.bad_debt <= step.event.debt
 
 
 @law("INV-WF-1", C, E)
 def the_waterfall_pays_out_what_came_in(step: Step) -> bool:
-    """A liquidation pays out what came in: fee, interest, principal; the rest stays owed, or is
-    named bad debt."""
+    """A liquidation pays fee, interest, principal; the rest stays owed or is named bad debt."""
     match step.event:
         case ln.Liquidated(split=split, interest=interest, principal=principal):
             return (
@@ -554,14 +558,25 @@ def the_four_sides_of_a_seizure_match(step: Step) -> bool:
 
 @law("INV-WF-4", C, E)
 def release_only_without_debt(step: Step) -> bool:
-    """Coins go back to the borrower only when nothing is owed, everything was covered, or more is
-    pledged than a new draw would need."""
+    """Coins go back only without debt, with all of it covered, or above what a draw would need."""
     match step.event:
         case ln.LoanEnded(outcome=ln.Outcome.RELEASED):
             return ln.is_debt_free(_debt(step.after.loan))
         case tk.TokensFreed(released=released) if released:
-            # Excess may be withdrawn while the loan is active and neither called nor sold for.
-            return not isinstance(step.before.loan, ln.Called | ln.Liquidating)
+            loan, price = step.before.loan, step.before.system.price
+            if not isinstance(loan, ln.Indebted):
+                return True
+            # Excess of a loan that is neither called nor sold for.
+            return (
+                isinstance(loan, ln.Active)
+                and price is not None
+                and at_or_below(
+                    owed(loan.debt, rate_bps=loan.terms.rate_bps, at=step.event.at),
+                    sats=Sats(step.before.token.held - released),
+                    price=price.price,
+                    level=loan.terms.initial_ltv,
+                )
+            )
         case _:
             return True
 

@@ -16,7 +16,7 @@ from escrow.core.errors import CODES, Rejected
 from escrow.core.laws import Step
 from escrow.core.payouts import STUCK_AFTER
 from escrow.core.phases import backing, debt_now, loan_phase
-from escrow.core.regions.loan import Accepted, Called, Draft, Ended, Offered
+from escrow.core.regions.loan import Accepted, Called, Draft, Ended, Offered, Refinanced
 from escrow.core.regions.system import MAX_PAUSE, active_seconds, is_jump, stale_from
 from escrow.core.regions.token import free
 from escrow.core.regions.vault import Coin, Payout, change_of, find, locked
@@ -29,7 +29,9 @@ from escrow.core.units import (
     CENTS_SCALE,
     COIN,
     HOUR,
+    MAX_CENTS,
     MAX_PRICE,
+    Bps,
     Cents,
     PriceE8,
     Sats,
@@ -38,9 +40,11 @@ from escrow.core.units import (
     muldiv_up,
 )
 from escrow.core.verbs.accept import Accept
+from escrow.core.verbs.auction import Redo, Take
 from escrow.core.verbs.burn import BurnTokens
 from escrow.core.verbs.cancel import Cancel
 from escrow.core.verbs.cure import Cure
+from escrow.core.verbs.dispute import Dispute, Resolve
 from escrow.core.verbs.draw import Draw
 from escrow.core.verbs.expire_call import ExpireCall
 from escrow.core.verbs.lapse import Lapse
@@ -54,11 +58,13 @@ from escrow.core.verbs.pause import Pause, Resume
 from escrow.core.verbs.payout import SawPayout, SawPayoutDepth, SawPayoutStuck, SawPayoutVoid
 from escrow.core.verbs.pledge import SawCoin, SawCoinGone
 from escrow.core.verbs.recover import NoteRecovery, SawRecovery
+from escrow.core.verbs.refinance import Refinance
 from escrow.core.verbs.rekey import Rekey, SawGeneration
 from escrow.core.verbs.repay import Repay
 from escrow.core.verbs.retire import Retire
 from escrow.core.verbs.tick import Tick
 from escrow.core.verbs.top_up import TopUp
+from escrow.core.verbs.withdraw import Withdraw
 from escrow.testing.draws import (
     AGREED,
     BY,
@@ -175,6 +181,8 @@ class EscrowMachine(RuleBasedStateMachine):
     def _count(self, step: Step) -> None:
         phases = loan_phase(step.before), loan_phase(step.after)
         self.transitions[phases[0], type(step.event).__name__, phases[1]] += 1
+        if isinstance(step.event, Refinanced):
+            self.offered = step.event.terms
         self.on_event(step)
 
     def _later(self, wait: int) -> Seconds:
@@ -817,12 +825,72 @@ class EscrowMachine(RuleBasedStateMachine):
     def expire(self, *, wait: int, by: Role | None) -> None:
         self.ask(ExpireCall(by or Role.OPERATOR, self._later(wait)))
 
-    @rule(wait=WAIT, by=BY, kind=st.sampled_from((None, None, *Liquidation)))
-    def liquidate(self, *, wait: int, by: Role | None, kind: Liquidation | None) -> None:
-        right = self.offered.liquidation
+    @rule(wait=WAIT, by=BY)
+    def dispute(self, *, wait: int, by: Role | None) -> None:
+        self.ask(Dispute(by or Role.BORROWER, self._later(wait)))
+
+    @rule(wait=WAIT, by=BY, upheld=st.booleans())
+    def resolve(self, *, wait: int, by: Role | None, upheld: bool) -> None:
+        self.ask(Resolve(by or Role.ARBITER, self._later(wait), upheld))
+
+    @rule(wait=WAIT, by=BY, part=st.sampled_from((1, 1, 2, 3)), near=NEAR)
+    def withdraw(self, *, wait: int, by: Role | None, part: int, near: int) -> None:
+        """What the initial level does not need, or a part of it."""
+        at, price = self._later(wait), self.escrow.system.price
+        needed = muldiv_up(
+            debt_now(self.escrow, at=at) * CENTS_SCALE,
+            BPS,
+            self.offered.initial_ltv * (price.price if price else 1),
+        )
+        spare = max(0, self.escrow.token.held - needed)
+        sats = Sats(muldiv_down(spare, 1, part) + near)
+        self.ask(Withdraw(by or Role.BORROWER, at, sats))
+
+    @rule(
+        wait=WAIT,
+        changes=st.sampled_from(
+            (
+                {},
+                {"rate_bps": Bps(100)},
+                {"principal": Cents(4_800_000)},
+                {"max_fee": Sats(2)},
+                {"grace": Seconds(0)},
+            )
+        ),
+    )
+    def refinance(self, *, wait: int, changes: dict[str, Any]) -> None:
+        at = self._later(wait)
+        times = {"expires_at": at, "draw_by": max(at, self.offered.draw_by)}
+        terms = replace(self.offered, **(times | changes))
+        self.ask(Refinance(Role.OPERATOR, at, terms))
+
+    @rule(
+        wait=WAIT,
+        by=BY,
+        kind=st.sampled_from((None, None, *Liquidation)),
+        part=st.sampled_from((None, None, 1, 2, 3)),
+        near=NEAR,
+    )
+    def liquidate(
+        self, *, wait: int, by: Role | None, kind: Liquidation | None, part: int | None, near: int
+    ) -> None:
+        at, right = self._later(wait), self.offered.liquidation
         entitled = Role.LENDER if right is Liquidation.TAKE_OVER else Role.LIQUIDATOR
+        pay = MAX_CENTS
+        if part is not None:
+            debt = debt_now(self.escrow, at=at)
+            pay = Cents(max(0, muldiv_down(debt, 1, part) + near))
         asked = right if kind is None else kind
-        self.ask(Liquidate(by or entitled, self._later(wait), asked))
+        self.ask(Liquidate(by or entitled, at, asked, pay=pay))
+
+    @rule(wait=WAIT, by=BY)
+    def redo(self, *, wait: int, by: Role | None) -> None:
+        self.ask(Redo(by or Role.OPERATOR, self._later(wait)))
+
+    @rule(wait=WAIT, by=BY, part=st.sampled_from((1, 2, 10)), near=NEAR)
+    def take(self, *, wait: int, by: Role | None, part: int, near: int) -> None:
+        want = Sats(max(0, muldiv_down(self.escrow.token.held, 1, part) + near))
+        self.ask(Take(by or Role.LIQUIDATOR, self._later(wait), want))
 
     @rule(
         wait=WAIT,

@@ -65,7 +65,7 @@ AUCTION_CAP = Cents(5_000_000)
 """Just what the plain terms lend: a cent more is refused."""
 MAX = 2**256 - 1
 CASH = 10**18
-ALL_RIGHTS = 31
+ALL_RIGHTS = 15
 FOR_EVER = 2**40 - 1
 SCRIPT = bytes.fromhex("0014" + "11" * 20)
 PEOPLE = ("borrower", "lender", "buyer", "operator", "arbiter", "stranger", "other lender")
@@ -409,12 +409,13 @@ class Both:
         *,
         signers: int = 0,
         spread: int = 0,
+        outlier: int | None = None,
         back: int = 0,
         skip: int = 0,
         twisted: bool = False,
     ) -> str:
         """A round. As many oracles as it needs unless ``signers`` says; all but the one in the
-        middle are ``spread`` away from it."""
+        middle are ``spread`` away from it, or the last one says ``outlier``."""
         last = self.state.system.price
         if last and not back and last.at >= self.now:
             self.wait(last.at + 1 - self.now)
@@ -426,6 +427,8 @@ class Both:
             max(0, price - spread) if n < middle else price + spread if n > middle else price
             for n in range(count)
         ]
+        if outlier is not None:
+            prices[-1] = outlier
         if twisted:
             prices.reverse()
         domain = self.lab.contracts.prices.domain

@@ -169,16 +169,16 @@ MUTANTS = [
     Mutant(
         "a jump just within the bound is one",
         "PriceRounds",
-        "assert gap * BPS <= DEVIATION * last.price",
-        "assert gap * BPS < DEVIATION * last.price",
+        "assert gap * BPS <= DEVIATION * last, ",
+        "assert gap * BPS < DEVIATION * last, ",
         VERDICT,
         "prices_are_medians_and_jumps_need_more",
     ),
     Mutant(
         "a pause lasts a second longer",
         "PriceRounds",
-        "    if block.timestamp < last.pause_until:\n        return PAUSED",
-        "    if block.timestamp <= last.pause_until:\n        return PAUSED",
+        "    if block.timestamp < word >> 212:\n        return PAUSED",
+        "    if block.timestamp <= word >> 212:\n        return PAUSED",
         WORDS,
         "the_guardian_pauses",
     ),
@@ -237,10 +237,8 @@ MUTANTS = [
         "PriceRounds",
         "    # WHO\n"
         '    assert msg.sender == GUARDIAN, "pause/not-guardian"\n'
-        "    # WHEN\n"
-        "    last: Round = self._last()\n"
-        "    assert block.timestamp < last.pause_until",
-        "    # WHEN\n    last: Round = self._last()\n    assert block.timestamp < last.pause_until",
+        "    # WHEN\n    word: uint256 = self.packed\n    assert block.timestamp < word >> 212",
+        "    # WHEN\n    word: uint256 = self.packed\n    assert block.timestamp < word >> 212",
         VERDICT,
         "the_guardian_pauses",
     ),
@@ -331,8 +329,8 @@ MUTANTS = [
     Mutant(
         "a dispute outlives a recovered loan",
         "EscrowBook",
-        "    # A dispute that is open has nothing left to decide.\n    l.flags &= AMENDED\n",
-        "",
+        "    l.phase = RECOVERED\n    l.flags &= AMENDED\n",
+        "    l.phase = RECOVERED\n",
         WORDS,
         "a_dispute_outlives_a_recovered_loan",
     ),
@@ -372,8 +370,8 @@ MUTANTS = [
     Mutant(
         "the active clock forgets an outage",
         "PriceRounds",
-        "    last.lost += self._gone(last) - self._paused(last)\n",
-        "",
+        "    lost: uint256 = ((word >> 132) & MASK_40) + self._gone(word)\n",
+        "    lost: uint256 = ((word >> 132) & MASK_40)\n",
         WORDS,
         "cure_time_stands_while_no_price_is_fresh",
     ),

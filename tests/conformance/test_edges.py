@@ -6,15 +6,18 @@ from dataclasses import replace
 
 import pytest
 from asks import KINDS, NEAR, WHO, moment, odd_terms, price
-from both_lab import HEARTBEAT, PEOPLE, START, Both, terms
+from both_lab import HEARTBEAT, PEOPLE, QUORUM, START, WIDE, Both, terms
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from escrow.adapters.evm import typed
 from escrow.adapters.evm.client import terms_mapping
 from escrow.core.errors import Rejected
+from escrow.core.regions.system import MAX_PAUSE
 from escrow.core.terms import RESERVE_LIFE, check_terms
-from escrow.core.units import BPS, CENTS_SCALE, COIN, DAY, HOUR, MAX_TIME
+from escrow.core.units import BPS, CENTS_SCALE, COIN, DAY, HOUR, MAX_PRICE, MAX_TIME
+
+PAR = 120_000 * 10**8
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -185,6 +188,62 @@ def test_a_price_is_fresh_until_the_heartbeat_itself(lab, late):
     both.wait(HOUR)
     both.price(120_000 * 10**8)  # what was lost is lost on both clocks
     both.wait(1)
+
+
+@pytest.mark.parametrize("near", [-1, 0, 1])
+@pytest.mark.parametrize("way", [-1, 1])
+@pytest.mark.parametrize("signers", [QUORUM, WIDE])
+def test_how_far_one_quorum_moves_the_price(lab, near, way, signers):
+    both = Both(lab)
+    both.price(PAR)
+    both.wait(60)
+    code = "price/deviation" if near > 0 and signers == QUORUM else ""
+    assert both.price(PAR + way * (PAR // 5 + near), signers=signers) == code
+    # An outlier at the end moves nothing.
+    assert both.price(PAR, signers=WIDE, outlier=MAX_PRICE) == ""
+    assert both.price(PAR, signers=WIDE, outlier=1) == "price/order"
+
+
+@pytest.mark.parametrize("late", [-1, 0, 1])
+def test_from_a_stale_price_nothing_is_a_jump(lab, late):
+    both = Both(lab)
+    both.price(PAR)
+    both.wait(HEARTBEAT + late)
+    assert both.price(1, signers=QUORUM) == ("" if late > 0 else "price/deviation")
+
+
+@pytest.mark.parametrize("late", [-1, 0, 1])
+@pytest.mark.parametrize("span", [1, HEARTBEAT - 60, HEARTBEAT, 3 * HEARTBEAT])
+def test_a_pause_stops_clock_and_verdicts_until_it_is_over(lab, span, late):
+    both = Both(lab)
+    both.open()
+    both.deposit(COIN)
+    both.top_up("borrower", COIN)
+    both.price(PAR)
+    both.wait(60)
+    assert both.pause(span) == ""
+    assert both.draw("borrower", 1) == "price/stale"
+    both.wait(span + late)
+    fresh = late >= 0 and span + late + 60 <= HEARTBEAT
+    assert both.draw("borrower", 1) == ("" if fresh else "price/stale")
+    assert both.resume() == ("pause/not-paused" if late >= 0 else "")
+    both.price(PAR)
+    both.until(both.state.system.pause.until + span + late)
+    both.pause(MAX_PAUSE)
+    both.wait(HEARTBEAT)
+    both.price(PAR)
+    both.wait(MAX_PAUSE + HEARTBEAT)
+    both.price(PAR)
+    both.wait(1)
+
+
+@pytest.mark.parametrize("by", [*PEOPLE, "guardian"])
+def test_who_pauses_and_resumes(lab, by):
+    both = Both(lab)
+    code = "" if by == "guardian" else "pause/not-guardian"
+    assert both.pause(60, by) == code
+    both.pause(60)
+    assert both.resume(by) == code
 
 
 @pytest.mark.parametrize("back", [-1, 0, HEARTBEAT - 1, HEARTBEAT, HEARTBEAT + 1])

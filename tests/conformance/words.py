@@ -18,7 +18,7 @@ from escrow.core.phases import debt_now
 from escrow.core.realise import auction_start, breached
 from escrow.core.regions import loan as ln
 from escrow.core.regions.loan import Outcome
-from escrow.core.regions.system import active_seconds, is_fresh
+from escrow.core.regions.system import Degraded, active_seconds, is_fresh, mode_at
 from escrow.core.regions.token import outstanding
 from escrow.core.rules import MAX_INTEREST_ACC, accrue, ltv_up
 from escrow.core.sales import auction_price, is_stale_auction
@@ -48,6 +48,7 @@ ENDS = {
     Outcome.CANCELLED: {7},
     Outcome.RECOVERED: {5, 6, 7, 8},
 }
+STATUS = {"RUNNING": 0, "ORACLE_STALE": 1, "PAUSED": 2}
 AMENDED, DISPUTED, HEARD = 16, 32, 64
 MASK_40, MASK_64 = 2**40 - 1, 2**64 - 1
 
@@ -112,7 +113,7 @@ class Words:
 
     def burns_of(self, who: bytes) -> int:
         """How often somebody burned."""
-        return self._word(self._contracts.pledge, self._tokens, who) >> 232
+        return self._word(self._contracts.pledge, self._tokens, who) >> 233
 
     def compare(self, both: Both) -> None:
         """Every word that a story changes."""
@@ -125,12 +126,13 @@ class Words:
         assert not held or claims >> 128 == int.from_bytes(borrower[:16], "big")
         assert self._word(parts.book, self._auctions) == both.in_auction
         system, word = state.system, self._word(parts.prices, self._packed)
-        last, pause = system.price, system.pause
+        last = system.price
         round_ = (word & 2**60 - 1, word >> 60 & MASK_40, word >> 100 & 2**32 - 1)
         assert round_ == ((last.price, last.at, last.round) if last else (0, round_[1], 0))
-        assert word >> 132 & MASK_40 == system.lost
-        pauses = word >> 172 & MASK_40, word >> 212
-        assert pauses == ((pause.since, pause.until) if pause else (0, 0))
+        assert _clock(word, heartbeat=system.heartbeat, at=both.now) == (
+            is_fresh(system, at=both.now),
+            active_seconds(system, at=both.now),
+        )
         for name in both.cash:
             who = _raw(both, name)
             assert self._word(parts.cash, self._cash, who) & MASK_64 == both.cash[name], name
@@ -182,7 +184,9 @@ class Words:
         fresh, active = is_fresh(system, at=at), active_seconds(system, at=at)
         assert (last[0], *last[2:]) == (price, fresh, active)
         assert prices.call("last_round") == (system.price.round if system.price else 0)
-        assert (prices.call("status") == 0) == is_fresh(system, at=at)
+        mode = mode_at(system, at=at)
+        reason = mode.reason if isinstance(mode, Degraded) else "RUNNING"
+        assert prices.call("status") == STATUS[reason]
         if isinstance(loan, ln.Indebted):
             debt, held = debt_now(state, at=at), state.token.held
             assert client.entry(name).principal == loan.debt.principal
@@ -213,6 +217,19 @@ class Words:
         else:
             asked = auction_price(both.terms, price=price.price, elapsed=elapsed)
             assert book.call("auction_price", both.book_terms) == asked
+
+
+def _clock(word: int, *, heartbeat: int, at: int) -> tuple[bool, int]:
+    """Whether the price of this word of PriceRounds is fresh, and the active clock: all seconds
+    but those in which it was not, each counted once."""
+    price, priced_at, lost = word & 2**60 - 1, word >> 60 & MASK_40, word >> 132 & MASK_40
+    stale_from, since, until = priced_at + heartbeat, word >> 172 & MASK_40, word >> 212
+    paused_until = min(at, until)
+    paused = paused_until - since
+    stale = max(0, at - stale_from)
+    twice = max(0, paused_until - max(since, stale_from))
+    fresh = price != 0 and at <= stale_from and at >= until
+    return fresh, at - lost - paused - stale + twice
 
 
 def _raw(both: Both, name: str) -> bytes:

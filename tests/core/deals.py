@@ -75,6 +75,16 @@ TERMS = Terms(
     max_fee=Sats(5_000),
     nonce=7,
 )
+AUCTION: dict[str, Any] = {
+    "liquidation": Liquidation.AUCTION,
+    "bonus_bps": Bps(0),
+    "buf_bps": Bps(12_000),
+    "cut_bps": Bps(9_900),
+    "step": Seconds(90),
+    "tail": Seconds(7_200),
+    "cusp_bps": Bps(4_000),
+}
+"""Terms of an auction like Maker's: 1.2 of the price at first, a hundredth less each 90 seconds."""
 
 
 def platform() -> System:

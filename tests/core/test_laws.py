@@ -11,6 +11,7 @@ from deals import (
     AT_CALL,
     AT_INITIAL,
     AT_LIQUIDATION,
+    AUCTION,
     COIN_A,
     NOW,
     ONE,
@@ -43,6 +44,7 @@ from escrow.core.decide import Command, decide
 from escrow.core.errors import Rejected
 from escrow.core.laws import LAWS, Law, Step, broken
 from escrow.core.regions.loan import (
+    AuctionBegun,
     CallExpired,
     Drawn,
     LoanEnded,
@@ -50,6 +52,7 @@ from escrow.core.regions.loan import (
     Outcome,
     Reason,
     Repayment,
+    Withdrawn,
 )
 from escrow.core.regions.system import Price, Running
 from escrow.core.regions.token import Burn, Minted, TokensFreed
@@ -59,6 +62,7 @@ from escrow.core.rules import INTEREST_DEN, Debt
 from escrow.core.state import Escrow, Event, Incident, evolve
 from escrow.core.terms import MIN_DEPOSIT, Liquidation
 from escrow.core.units import DAY, HOUR, MAX_PRICE, Bps, Cents, PriceE8, Sats, Seconds
+from escrow.core.verbs.auction import Redo, Take
 from escrow.core.verbs.draw import Draw
 from escrow.core.verbs.expire_call import ExpireCall
 from escrow.core.verbs.liquidate import Liquidate
@@ -68,10 +72,12 @@ from escrow.core.verbs.pause import Pause
 from escrow.core.verbs.payout import SawPayout
 from escrow.core.verbs.pledge import SawCoin, SawCoinGone
 from escrow.core.verbs.recover import SawRecovery
+from escrow.core.verbs.refinance import Refinance
 from escrow.core.verbs.repay import Repay, repay
 from escrow.core.verbs.retire import Retire
 from escrow.core.verbs.tick import Tick
 from escrow.core.verbs.top_up import TopUp
+from escrow.core.verbs.withdraw import Withdraw
 
 BY_ID = {law.id: law for law in LAWS}
 NOTHING = Incident(NOW, "Tick", "tick/not-watcher")
@@ -133,6 +139,49 @@ def event(step: Step, **changes: Any) -> Step:
 def underwater() -> Escrow:
     """At the liquidation level, a minute later."""
     return priced(active(), AT_LIQUIDATION, at=LATER)
+
+
+def doubled() -> Escrow:
+    """The price doubled."""
+    return priced(active(), PriceE8(2 * AT_INITIAL), at=LATER)
+
+
+RENEWED = replace(TERMS, expires_at=LATER, maturity=Seconds(TERMS.maturity + 1))
+
+
+def part(**terms: Any) -> Step:
+    """A third party covers 10,000.00."""
+    escrow = priced(active(liquidation=Liquidation.THIRD_PARTY, **terms), AT_LIQUIDATION, at=LATER)
+    ask = Liquidate(Role.LIQUIDATOR, LATER, Liquidation.THIRD_PARTY, pay=Cents(1_000_000))
+    return first(escrow, ask)
+
+
+def target() -> Step:
+    """So much is sold that the loan-to-value is 60 %."""
+    kind = Liquidation.PARTIAL
+    escrow = active(liquidation=kind, target_ltv=Bps(6_000), bonus_bps=Bps(0))
+    escrow = priced(escrow, AT_LIQUIDATION, at=LATER)
+    return first(escrow, Liquidate(Role.LIQUIDATOR, LATER, kind))
+
+
+def target_left() -> int:
+    """Cents."""
+    return target().event.split.left
+
+
+def took() -> Step:
+    """A tenth of a coin is taken in an auction."""
+    escrow = priced(active(**AUCTION), AT_LIQUIDATION, at=LATER)
+    return first(escrow, Take(Role.LIQUIDATOR, LATER, Sats(ONE // 10)))
+
+
+def auctioned() -> Step:
+    """An auction is over and begun anew."""
+    begun = priced(active(**AUCTION), AT_LIQUIDATION, at=LATER)
+    running = play(begun, Redo(Role.OPERATOR, LATER))
+    late = Seconds(LATER + AUCTION["tail"] + 1)
+    over = kept_fresh(running, until=late, price=AT_LIQUIDATION)
+    return first(over, Redo(Role.OPERATOR, late))
 
 
 def worthless() -> Escrow:
@@ -258,7 +307,12 @@ KEPT: dict[str, list[Step]] = {
     "INV-LED-1": [shows(active()), shows(draft()), shows(seized()), repayment()],
     "INV-LED-2": [repayment(), first(underwater(), TAKE), shows(active())],
     "INV-LED-3": [repayment(), shows(active())],
-    "INV-LED-5": [repayment(), first(underwater(), TAKE), shows(active())],
+    "INV-LED-5": [
+        repayment(),
+        first(underwater(), TAKE),
+        first(doubled(), Refinance(Role.OPERATOR, LATER, RENEWED)),
+        shows(active()),
+    ],
     "INV-AUTH-3": [paying()],
     "INV-AUTH-4": [shows(draft()), shows(offered()), shows(active())],
     "INV-AUTH-7": [shows(active()), paying(), shows(bare())],
@@ -274,8 +328,15 @@ KEPT: dict[str, list[Step]] = {
         expiry(),
         shows(active()),
     ],
-    "INV-RISK-4": [first(underwater(), TAKE), shows(active())],
-    "INV-RISK-5": [first(underwater(), TAKE), first(worthless(), TAKE), shows(active())],
+    "INV-RISK-4": [first(underwater(), TAKE), part(), target(), took(), shows(active())],
+    "INV-RISK-5": [
+        first(underwater(), TAKE),
+        first(worthless(), TAKE),
+        part(),
+        took(),
+        shows(active()),
+    ],
+    "INV-RISK-6": [target(), part(), first(underwater(), TAKE), shows(active())],
     "INV-RISK-7": [
         mark(),
         mark(price=MAX_PRICE),
@@ -298,12 +359,32 @@ KEPT: dict[str, list[Step]] = {
     ],
     "INV-RISK-11": [shows(active()), shows(repaid()), shows(bare()), shows(stale(active()))],
     "INV-RISK-12": [first(worthless(), TAKE), first(underwater(), TAKE), shows(active())],
-    "INV-RISK-15": [first(priced(secured()), Draw(Role.BORROWER, NOW, OWED)), shows(active())],
-    "INV-WF-1": [first(underwater(), TAKE), first(worthless(), TAKE), shows(active())],
+    "INV-RISK-14": [auctioned(), took(), shows(active()), shows(draft())],
+    "INV-RISK-15": [
+        first(priced(secured()), Draw(Role.BORROWER, NOW, OWED)),
+        first(doubled(), Withdraw(Role.BORROWER, LATER, Sats(ONE // 2))),
+        first(doubled(), Refinance(Role.OPERATOR, LATER, RENEWED)),
+        shows(active()),
+    ],
+    "INV-WF-1": [
+        first(underwater(), TAKE),
+        first(worthless(), TAKE),
+        part(),
+        target(),
+        took(),
+        shows(active()),
+    ],
     "INV-WF-2": [repayment(), first(underwater(), TAKE), shows(active())],
-    "INV-WF-3": [first(underwater(), TAKE), first(worthless(), TAKE), shows(active())],
+    "INV-WF-3": [
+        first(underwater(), TAKE),
+        first(worthless(), TAKE),
+        part(),
+        took(),
+        shows(active()),
+    ],
     "INV-WF-4": [
         steps(active(), Repay(Role.BORROWER, NOW, OWED))[1],
+        steps(doubled(), Withdraw(Role.BORROWER, LATER, Sats(ONE // 2)))[1],
         shows(released(), LoanEnded(NOW, Outcome.RELEASED)),
         shows(active()),
     ],
@@ -439,8 +520,21 @@ BROKEN: dict[str, list[Step]] = {
     "INV-RISK-4": [
         replace(first(underwater(), TAKE), after=underwater()),
         replace(first(underwater(), TAKE), after=debt(seized(), principal=Cents(1))),
+        replace(part(), after=seized()),
+        event(part(), split=replace(part().event.split, left=Cents(OWED))),
+        event(part(min_left=Cents(1_000_000)), split=replace(part().event.split, left=Cents(999))),
+        event(took(), split=replace(took().event.split, left=OWED)),
     ],
-    "INV-RISK-5": [seizure(seized=84_000_001), seizure(worthless(), seized=ONE + 1)],
+    "INV-RISK-5": [
+        seizure(seized=84_000_101),
+        seizure(worthless(), seized=ONE + 1),
+        event(took(), split=replace(took().event.split, seized=ONE)),
+        event(part(), split=replace(part().event.split, seized=ONE)),
+    ],
+    "INV-RISK-6": [
+        event(target(), split=replace(target().event.split, left=Cents(target_left() + 10))),
+        event(target(), split=replace(target().event.split, left=Cents(target_left() - 10))),
+    ],
     "INV-RISK-7": [
         mark(price=0),
         mark(price=MAX_PRICE + 1),
@@ -467,16 +561,25 @@ BROKEN: dict[str, list[Step]] = {
         seizure(worthless(), surplus=1),
         seizure(worthless(), bad_debt=OWED + 1),
     ],
+    "INV-RISK-14": [
+        shows(repaid(), AuctionBegun(NOW, Reason.LEVEL, "")),
+        event(auctioned(), at=Seconds(LATER + AUCTION["tail"])),
+        event(took(), at=Seconds(LATER + AUCTION["tail"] + 1)),
+    ],
     "INV-RISK-15": [
         Step(secured(), Drawn(NOW, OWED, ""), secured()),
         Step(secured(), Drawn(NOW, OWED, ""), system(active(), price=None)),
         Step(secured(), Drawn(NOW, OWED, ""), debt(active(), principal=Cents(OWED + 1))),
         Step(secured(), Drawn(NOW, OWED, ""), token(active(), held=Sats(ONE - 1))),
+        Step(active(), Withdrawn(NOW, Sats(1), ""), active()),
+        Step(active(), Withdrawn(NOW, Sats(1), ""), repaid()),
     ],
     "INV-WF-1": [
         seizure(repaid=OWED - 1),
         seizure(worthless(), bad_debt=0),
         event(first(underwater(), TAKE), interest=Cents(1)),
+        seizure(fee=-1),
+        seizure(repaid=OWED - 1, left=1, bad_debt=1),
     ],
     "INV-WF-2": [
         Step(active(), Repayment(NOW, "", Cents(0), Cents(1), ""), debt(active(), interest_acc=1))
@@ -484,9 +587,12 @@ BROKEN: dict[str, list[Step]] = {
     "INV-WF-3": [
         seizure(seized=83_999_999),
         seizure(surplus=15_999_999),
-        seizure(repaid=OWED - 1),
+        seizure(repaid=OWED - 200),
+        event(part(), split=replace(part().event.split, surplus=Sats(1))),
     ],
     "INV-WF-4": [
+        shows(called(), TokensFreed(NOW, seized=Sats(0), released=Sats(1))),
+        shows(system(active(), price=None), TokensFreed(NOW, seized=Sats(0), released=Sats(1))),
         shows(active(), TokensFreed(NOW, seized=Sats(0), released=ONE)),
         shows(active(), LoanEnded(NOW, Outcome.RELEASED)),
     ],

@@ -32,9 +32,11 @@ from escrow.core.state import Escrow, Event, fold
 from escrow.core.terms import Liquidation
 from escrow.core.units import HOUR, Cents, PriceE8, Sats, Seconds
 from escrow.core.verbs.accept import Accept
+from escrow.core.verbs.auction import Redo, Take
 from escrow.core.verbs.burn import BurnTokens
 from escrow.core.verbs.cancel import Cancel
 from escrow.core.verbs.cure import Cure
+from escrow.core.verbs.dispute import Dispute, Resolve
 from escrow.core.verbs.draw import Draw
 from escrow.core.verbs.expire_call import ExpireCall
 from escrow.core.verbs.lapse import Lapse
@@ -47,12 +49,14 @@ from escrow.core.verbs.pause import Pause, Resume
 from escrow.core.verbs.payout import SawPayout, SawPayoutDepth, SawPayoutStuck, SawPayoutVoid
 from escrow.core.verbs.pledge import SawCoinGone
 from escrow.core.verbs.recover import NoteRecovery, SawRecovery
+from escrow.core.verbs.refinance import Refinance
 from escrow.core.verbs.rekey import Rekey, SawGeneration
 from escrow.core.verbs.repay import Repay
 from escrow.core.verbs.retire import Retire
 from escrow.core.verbs.rotate import SawRotation
 from escrow.core.verbs.tick import Tick
 from escrow.core.verbs.top_up import TopUp
+from escrow.core.verbs.withdraw import Withdraw
 
 AT = Seconds(NOW + 60)
 DEADLINE = Seconds(NOW + 60 + TERMS.cure)
@@ -98,6 +102,12 @@ ALL_AT_ONCE: tuple[Command, ...] = (
     Cure(Role.BORROWER, AT),
     MarginCall(Role.OPERATOR, AT),
     ExpireCall(Role.OPERATOR, AT),
+    Dispute(Role.BORROWER, AT),
+    Resolve(Role.ARBITER, AT, True),
+    Withdraw(Role.BORROWER, AT, Sats(1)),
+    Refinance(Role.OPERATOR, AT, TERMS),
+    Redo(Role.OPERATOR, AT),
+    Take(Role.LIQUIDATOR, AT, Sats(1)),
     Liquidate(Role.LENDER, AT, Liquidation.TAKE_OVER),
     BurnTokens(Role.LENDER, AT, 0, Sats(10_000), SCRIPT),
     Retire(Role.ATTESTOR, AT, "cc:0", Sats(20_000)),

@@ -12,11 +12,11 @@ import os
 from pathlib import Path
 
 import pytest
-from contracts_lab import PRICE, Lab, raw
+from contracts_lab import DELAY, PRICE, Lab, raw
 
 from escrow.adapters.evm import typed
 from escrow.adapters.evm.contracts import CONTRACTS
-from escrow.core.units import COIN, DAY
+from escrow.core.units import COIN, DAY, HOUR
 
 FILE = Path(__file__).resolve().parents[2] / "contracts" / "gas.json"
 HALF = PRICE // 2
@@ -49,11 +49,8 @@ class Meter:
         self.note(name, lab.pledge.send(lab.keeper, "mint", values, sigs))
         return att
 
-    def post(self, name: str, price: int = PRICE, *, count: int = 3) -> None:
-        lab = self.lab
-        message = lab.price(price)
-        values, sigs = typed.PRICE.values(message), lab.sign_price(message, count=count)
-        self.note(name, lab.prices.send(lab.keeper, "post", *values, sigs))
+    def post(self, name: str, *prices: int) -> None:
+        self.note(name, self.lab.post(*prices))
 
     def do(self, name: str, who, verb: str, terms, *args: int) -> None:
         self.note(name, self.lab.do(who, verb, terms, *args))
@@ -93,8 +90,20 @@ class Meter:
         self.note("cash.mint, to a holder", lab.cash.send(lab.issuer, "mint", raw(lab.buyer), 1))
 
     def prices(self) -> None:
-        self.post("prices.post 3 of 5")
-        self.post("prices.post 4 of 5", count=4)
+        lab = self.lab
+        lab.post()
+        lab.wait(12)
+        self.post("prices.post 3 of 5", PRICE - COIN, PRICE, PRICE + COIN)
+        self.post("prices.post 5 of 5, a jump", *(PRICE * 2,) * 5)
+        lab.save()
+        self.note("prices.pause", lab.prices.send(lab.guardian, "pause", HOUR))
+        self.note("prices.resume", lab.prices.send(lab.guardian, "resume"))
+        change = lab.set_change(lab.prices, lab.attestors)
+        self.note("prices.propose_set 3 of 5", lab.propose(lab.prices, change))
+        lab.wait(DELAY)
+        self.note("prices.rotate_set", lab.prices.send(lab.keeper, "rotate_set"))
+        lab.back()
+        lab.forget()
 
     def whole_loan(self) -> None:
         """open, top up, draw, top up, repay part, close: as the peers' whole loan."""
@@ -178,10 +187,13 @@ BUDGET = {
     "book.repay, part": 64_311,
     "book.take_over": 90_847,
     "prices.post 3 of 5": 57_000,
-    "pledge.mint 3 of 5, known loan and holder": 142_429,
+    "pledge.mint 3 of 5, known loan, new holder": 98_769,
+    "pledge.transfer, to a holder": 36_000,
+    "cash.transfer, to a holder": 36_000,
 }
 """What comparable contracts take for it: Morpho Blue without a rate model for loans, Maker's
-Median for a price of three, Lombard's consortium for a mint by three of five."""
+Median for a price of three, a Safe of three of five that mints to a new holder; and for a transfer
+what plain tokens take that check nobody, with 1,500 for the checks."""
 
 
 @pytest.mark.parametrize("action", BUDGET)

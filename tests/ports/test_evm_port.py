@@ -11,6 +11,7 @@ from eth_abi import encode
 from eth_hash.auto import keccak
 from evm_backends import BACKENDS, IN_PROCESS, Tool, backend
 from evm_lab import (
+    ACCOUNTS,
     ALICE,
     ALLOC,
     BOB,
@@ -125,6 +126,33 @@ class TestTransactions:
         assert rig.chain.code(NOBODY) == b""
         assert rig.chain.storage(NOBODY, 0) == 0
         assert rig.chain.nonce(NOBODY) == rig.chain.balance(NOBODY) == 0
+
+    def test_of_every_kind_that_pools_take(self, rig: Rig) -> None:
+        slot = keccak(encode(["address", "uint256"], [ALICE, 0]))
+        access = [{"address": "0x" + rig.kit.hex(), "storageKeys": ["0x" + slot.hex()]}]
+        kinds: list[dict[str, object]] = [
+            {"gasPrice": 2 * GWEI},
+            {"gasPrice": 2 * GWEI, "type": 1, "accessList": access},
+            {"accessList": access, "maxPriorityFeePerGas": 5},
+        ]
+        for kind, over in enumerate(kinds):
+            receipt = rig.chain.send(sign(1 + kind, rig.kit, move(1), **over))
+            assert (receipt.type_id, receipt.status) == (kind, 1)
+        assert rig.tokens(BOB) == 3
+
+    def test_lend_an_account_a_contracts_code(self, rig: Rig) -> None:
+        """EIP-7702, but on revm before Prague."""
+        signed = ACCOUNTS[1].sign_authorization(
+            {"chainId": CHAIN_ID, "address": rig.kit, "nonce": 0}
+        )
+        raw = sign(1, BOB, ask("peek()"), type=4, authorizationList=[signed])
+        if rig.name == "pyrevm":
+            with pytest.raises(Refused, match="evm/transaction"):
+                rig.chain.send(raw)
+            return
+        assert (rig.chain.send(raw).type_id, rig.chain.nonce(BOB)) == (4, 1)
+        assert rig.chain.code(BOB) == b"\xef\x01\x00" + rig.kit
+        assert int.from_bytes(rig.chain.call(to=BOB, data=ask("peek()"))) == 1
 
     def test_forget_what_is_transient(self, rig: Rig) -> None:
         # SSTORE(0, TLOAD(0)), TSTORE(0, 1)
@@ -413,6 +441,14 @@ class TestSnapshots:
         assert receipt.timestamp == at
         assert (rig.tokens(BOB), rig.tokens(CAROL)) == (0, 6)
         assert rig.chain.logs() == receipt.logs
+
+    def test_leave_the_next_block_where_the_clock_is(self, rig: Rig) -> None:
+        mark = rig.chain.snapshot()
+        at = rig.chain.next_time + 10
+        rig.chain.move_to(at)
+        assert rig.world()[1] == at
+        rig.chain.revert(mark)
+        assert rig.world()[1] == rig.chain.next_time == at
 
     def test_are_used_up(self, rig: Rig) -> None:
         first = rig.chain.snapshot()

@@ -1,5 +1,5 @@
-"""What a node answers, read: the other half of ``show``. The readers raise ``RpcError``, as those
-of ``wire`` do, and :func:`read` says it in our words."""
+"""What a node is asked and answers: the other side of ``wire`` and ``show``. The readers raise
+``RpcError``, as those of ``wire`` do, and :func:`read` says it in our words."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from escrow.adapters.evm.block import bloom_of
+from escrow.adapters.evm.transaction import Transaction
 from escrow.adapters.evm.wire import (
     Json,
     RpcError,
+    access_list_json,
+    data,
+    quantity,
     to_address,
     to_bytes,
     to_int,
@@ -30,6 +34,21 @@ def read(reader: Callable[[object], _T], value: object, *, method: str = "") -> 
     except RpcError as error:
         reason = f"malformed answer: {error.message}"
         raise Refused("rpc/refused", method=method, reason=reason) from None
+
+
+def call_of(transaction: Transaction) -> Json:
+    """A transaction as ``eth_call`` takes it, to try it."""
+    asked: Json = {
+        "from": data(transaction.sender),
+        "gas": quantity(transaction.gas),
+        "value": quantity(transaction.value),
+        "data": data(transaction.data),
+    }
+    if transaction.to:
+        asked["to"] = data(transaction.to)
+    if transaction.access_list:
+        asked["accessList"] = access_list_json(transaction.access_list)
+    return asked
 
 
 def next_fee(history: object) -> int:

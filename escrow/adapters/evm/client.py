@@ -11,7 +11,7 @@ from escrow.adapters.evm.chain import Chain
 from escrow.adapters.evm.contracts import Account, Contract, Contracts, Event
 from escrow.adapters.evm.history import Topics
 from escrow.adapters.evm.refusal import Refusals, role_of
-from escrow.adapters.evm.typed import TERMS, checksummed, encode_terms, loan_id
+from escrow.adapters.evm.typed import TERMS, Sig, checksummed, encode_terms, loan_id
 from escrow.core.decide import Command
 from escrow.core.errors import Rejected
 from escrow.core.regions.token import Burn
@@ -201,6 +201,14 @@ class EvmClient:
             ) from None
         return _hex(receipt.tx_hash)
 
+    def refinance(
+        self, account: Account, old: Terms, new: Terms, borrower: Sig, lender: Sig
+    ) -> str:
+        """Carries new terms and both signatures to EscrowBook; its hash. As ``book``."""
+        return self.book(
+            account, "refinance", old, encode_terms(terms_mapping(new)), borrower, lender
+        )
+
     def explained(
         self, refusal: Rejected, function: str, *args: object, terms: Terms, sender: bytes
     ) -> Rejected:
@@ -296,7 +304,7 @@ class EvmWatch:
             case "EscrowBook", "Disputed":
                 return Dispute(**borrower)
             case "EscrowBook", "Resolved":
-                # Only the arbiter upholds one; once it was silent for too long anyone ends it.
+                # Only the arbiter upholds one; when it was silent for too long anyone ends it.
                 return Resolve(**{**who, "by": Role.ARBITER}, upheld=args["upheld"])
             case "EscrowBook", "AuctionBegun":
                 return Redo(**who)

@@ -12,10 +12,10 @@ what a receipt does not, the data of a revert.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from typing import Final, TypeVar
 
-from escrow.adapters.evm.answers import next_fee, read, to_log, to_receipt
+from escrow.adapters.evm.answers import call_of, next_fee, read, to_log, to_receipt
 from escrow.adapters.evm.history import Topics
 from escrow.adapters.evm.inclusion import admit, advance
 from escrow.adapters.evm.node_client import NodeClient, refused
@@ -88,15 +88,9 @@ class RpcChain:
         transaction = decode(raw, chain_id=self._chain_id)
         self._admit(transaction)
         at = self._set_time()
-        output, halt = self._try(
-            {
-                "from": data(transaction.sender),
-                **({"to": data(transaction.to)} if transaction.to else {}),
-                "gas": quantity(transaction.gas),
-                "value": quantity(transaction.value),
-                "data": data(transaction.data),
-            }
-        )
+        # A delegation (EIP-7702) cannot be tried: not every node reads one in a call.
+        delegates = bool(transaction.authorization_list)
+        output, halt = (b"", "") if delegates else self._try(call_of(transaction))
         if halt and strict:
             raise Reverted(output, halt=halt)
         try:
@@ -175,13 +169,13 @@ class RpcChain:
     def call(self, *, to: bytes | None, data: bytes = b"", sender: bytes = bytes(20)) -> bytes:
         """As ``Chain.call`` on the state of now."""
         self._set_time()
-        asked = {"from": _hex(sender), "gas": quantity(CALL_GAS), "data": "0x" + data.hex()}
+        asked: Json = {"from": _hex(sender), "gas": quantity(CALL_GAS), "data": "0x" + data.hex()}
         output, halt = self._try(asked if to is None else {**asked, "to": _hex(to)})
         if halt:
             raise Reverted(output, halt=halt)
         return output
 
-    def _try(self, asked: Mapping[str, str]) -> tuple[bytes, str]:
+    def _try(self, asked: Json) -> tuple[bytes, str]:
         """What a call returns, and why it failed: "" if it did not."""
         try:
             return read(to_bytes, self._node.ask("eth_call", asked, "pending")), ""
