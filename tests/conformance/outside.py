@@ -93,6 +93,11 @@ ATTEMPTS: dict[str, tuple[str, Callable[[Both], Attempt]]] = {
         "token/not-book",
         lambda b: ("borrower", "pledge", "release", (b.loan, raw(b.lab.people["borrower"]), 1)),
     ),
+    "lender suspended": (
+        "token/cannot-send",
+        lambda b: ("borrower", "book", "draw", (b.book_terms, 1)),
+    ),
+    "lender frozen": ("token/frozen", lambda b: ("borrower", "book", "draw", (b.book_terms, 1))),
     "cash settled": (
         "token/not-book",
         lambda b: (

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from asks import KINDS, NEAR, WHO, moment, odd_terms, price
-from both_lab import HEARTBEAT, PEOPLE, QUORUM, START, WIDE, Both, terms
+from both_lab import AUCTION, HEARTBEAT, PARTIAL, PEOPLE, QUORUM, START, WIDE, Both, terms
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -275,13 +275,27 @@ BOUNDS = [
     *({"cure": n} for n in (0, 1, 30 * DAY, 30 * DAY + 1)),
     *({"grace": n, "recover_at": MAX_TIME} for n in (0, 365 * DAY, 365 * DAY + 1)),
     *({"rate_bps": n} for n in (0, 100_000, 100_001)),
+    *({"fee_bps": n} for n in (0, 5_000, 5_001)),
+    *({"min_left": n} for n in (0, 5_000_000, 5_000_001)),
+    {"target_ltv": 1},
+    *(PARTIAL | {"target_ltv": n} for n in (0, 1, 6_000, 6_001)),
+    # (1 − fee) ÷ (1 + bonus) is the first target out of reach.
+    *(PARTIAL | {"fee_bps": 5_000, "bonus_bps": 0, "target_ltv": n} for n in (4_999, 5_000)),
+    *(AUCTION | {"bonus_bps": n} for n in (0, 1)),
+    *(AUCTION | {"buf_bps": n} for n in (9_999, 10_000, 20_000, 20_001)),
+    *(AUCTION | {"cut_bps": n} for n in (0, 1, 9_999, 10_000)),
+    *(AUCTION | {"step": n} for n in (0, 1, 7, 8, 7_200, 7_201)),
+    *(AUCTION | {"step": 30 * DAY, "tail": 30 * DAY + n} for n in (-1, 0, 1)),
+    *(AUCTION | {"cusp_bps": n} for n in (0, 1, 10_000, 10_001)),
+    *({name: 1} for name in ("buf_bps", "cut_bps", "step", "tail", "cusp_bps", "dispute")),
+    *({"heard": True, "dispute": n} for n in (0, 1, 30 * DAY, 30 * DAY + 1)),
 ]
 
 
 @pytest.mark.parametrize("changes", BOUNDS, ids=str)
 def test_the_same_terms_are_sound(lab, changes):
     lab.fresh()
-    made = replace(terms(lab), **changes)
+    made = terms(lab, **changes)
     ours = theirs = ""
     try:
         check_terms(made, at=START)
