@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from escrow.core.errors import BadInput
 from escrow.core.terms import Liquidation
@@ -51,6 +51,8 @@ class WorldConfig:
     """Cash that the lender and the liquidator start with, each."""
     borrower_cash: Cents = Cents(10**8)
     """Cash that the borrower starts with, to pay interest from."""
+    auction_cap: Cents = Cents(10**12)
+    """Principal that may be in auctions at once (Maker's ``Hole``)."""
     check_laws: bool = True
     """Check every law after every event?"""
     policy: str = POLICY
@@ -145,3 +147,33 @@ class LoanDefaults:
     """5 %: Hodl Hodl's fee, Aave's WBTC bonus."""
     max_fee: Sats = Sats(20_000)
     """Bound on the miner's fee of a payout."""
+    target_ltv: Bps = Bps(6_000)
+    """Partial sale: 60 %, Strike. Other kinds have none."""
+    fee_bps: Bps = Bps(0)
+    """No liquidation fee (Strike: 0.99 %)."""
+    min_left: Cents = Cents(0)
+    """No least debt after a sale."""
+    buf_bps: Bps = Bps(12_000)
+    """Auction: 1.2 of the price, Maker's ``buf``."""
+    cut_bps: Bps = Bps(9_900)
+    """Auction: a hundredth less each step, Maker's ``cut``."""
+    step: Seconds = Seconds(90)
+    """Auction: 90 s, Maker's ``step``."""
+    tail: Seconds = Seconds(7_200)
+    """Auction: two hours (Maker: 2 h 20 min for ETH-A)."""
+    cusp_bps: Bps = Bps(4_000)
+    """Auction: 40 % of its first price, Maker's ``cusp``."""
+    dispute: Seconds = Seconds(2 * DAY)
+    """Time of the arbiter, where one is named."""
+
+    @property
+    def of_kind(self) -> dict[str, Any]:
+        """The terms that only this kind of liquidation has; the others are left at zero."""
+        match self.liquidation:
+            case Liquidation.PARTIAL:
+                names = ["bonus_bps", "target_ltv"]
+            case Liquidation.AUCTION:
+                names = ["buf_bps", "cut_bps", "step", "tail", "cusp_bps"]
+            case _:
+                names = ["bonus_bps"]
+        return {"bonus_bps": 0} | {name: getattr(self, name) for name in names}

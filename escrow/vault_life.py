@@ -11,7 +11,7 @@ from escrow.adapters.bitcoin.vault import Vault
 from escrow.adapters.evm.typed import sign_rekey
 from escrow.core.decide import decide
 from escrow.core.errors import BadInput, Refused
-from escrow.core.phases import backing, is_inside, terms_of
+from escrow.core.phases import backing, is_inside, agreed_terms
 from escrow.core.roles import Role
 from escrow.core.state import Escrow
 from escrow.core.units import Seconds
@@ -61,7 +61,7 @@ def found_coins(wires: Wires, escrow: Escrow) -> list[Coin]:
 def vaults_of(wires: Wires, escrow: Escrow) -> tuple[Vault, ...]:
     """Every generation of a loan's vault, the oldest first: a role's key is as new as it was
     replaced often. Raises ``loan/unknown``."""
-    plan, replaced = Plan.of(terms_of(escrow.loan)), Counter[str]()
+    plan, replaced = Plan.of(agreed_terms(escrow)), Counter[str]()
     found = [wires.vaults.vault(plan)]
     for generation in escrow.vault.generations:
         replaced[generation.role] += 1
@@ -77,7 +77,7 @@ def agree_rekey(wires: Wires, loan: str, escrow: Escrow, *, lost: str, at: Secon
     without its key, and those lost before, too few can move the coins that are there; Rejected
     as ``rekey``, "rekey/not-agreed" if borrower or lender does not answer.
     """
-    terms, policy = terms_of(escrow.loan), wires.vaults.policy
+    terms, policy = agreed_terms(escrow), wires.vaults.policy
     if all(role.name != lost for role in policy.roles):
         raise BadInput("bitcoin/key", role=lost[:40], reason="no such role")
     _check_quorum(escrow, policy, lost=lost)

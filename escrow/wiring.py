@@ -22,7 +22,7 @@ from escrow.adapters.bitcoin.wallet import Wallet
 from escrow.adapters.bitcoin.watch import BitcoinWatch
 from escrow.adapters.evm.chain import BlockRecord, Chain
 from escrow.adapters.evm.client import EvmClient, EvmWatch
-from escrow.adapters.evm.contracts import Contract, Contracts, Deployment, create_address, deploy
+from escrow.adapters.evm.contracts import Contracts, Deployment, contracts_at, deploy
 from escrow.adapters.store.sqlite import Log
 from escrow.adapters.store.world_file import EvmBlock, WorldData
 from escrow.clock import Clock
@@ -36,12 +36,12 @@ from escrow.config import (
 )
 from escrow.core.errors import BadInput, EscrowError
 from escrow.core.laws import Step
-from escrow.core.phases import terms_of
+from escrow.core.phases import agreed_terms
 from escrow.core.regions.loan import Indebted
 from escrow.core.regions.system import new_system
 from escrow.core.regions.token import outstanding
 from escrow.core.roles import Role
-from escrow.core.units import PriceE8, Seconds
+from escrow.core.units import MAX_MONEY, PriceE8, Seconds
 from escrow.engine import Engine
 from escrow.pace import Pace
 from escrow.parse import is_shallow
@@ -50,6 +50,14 @@ from escrow.streams import Streams
 _WEI = 10**24
 """Wei that each account starts with: a million ether, for gas."""
 _MAX_UINT = 2**256 - 1
+_KIND, _JURISDICTION = 1, 643
+"""Class and jurisdiction (Russia) under which every party is registered."""
+_ALL_RIGHTS = 31
+_FOR_EVER = 2**40 - 1
+"""The last second that a register can name."""
+_BATCH = 32
+"""Accounts that one transaction may register."""
+_BATCH_GAS = 4_000_000
 
 VaultsOf = Callable[[str], Sequence[Vault]]
 Answers = Callable[[Party], bool]
@@ -70,6 +78,9 @@ def make_parties(config: WorldConfig) -> dict[str, Party]:
         "liquidator": Role.LIQUIDATOR,
         "operator": Role.OPERATOR,
         "issuer": Role.STRANGER,
+        "registrar": Role.STRANGER,
+        "authority": Role.STRANGER,
+        "guardian": Role.STRANGER,
         "stranger": Role.STRANGER,
         **{f"oracle-{i + 1}": Role.ORACLE for i in range(config.oracles)},
         **{f"attestor-{i + 1}": Role.ATTESTOR for i in range(config.attestors)},
@@ -151,14 +162,15 @@ class Wires:
 
 
 def new_wires(config: WorldConfig, vaults_of: VaultsOf, answers: Answers, note: Note) -> Wires:
-    """A new world: the borrower has mined coins, the contracts stand, cash is issued, and the
-    parties that pay have approved the escrow book."""
+    """A new world: the borrower has mined coins, the contracts stand, every party is registered,
+    cash is issued, and the parties that pay have approved the escrow book."""
     parties = make_parties(config)
     clock = Clock(config.deployed_at)
     node = Node()
     _first_blocks(node, config, parties)
     chain = _chain(config, clock, parties)
     contracts = deploy(_plan(config, parties), account=parties["operator"].account, chain=chain)
+    _register(contracts, parties)
     issuer, book = parties["issuer"].account, contracts.book.address
     for name, cents in (
         ("lender", config.cash),
@@ -224,7 +236,7 @@ def load_wires(
     except EscrowError as error:
         node.close()
         raise BadInput("world/tampered", reason=error.code) from error
-    contracts = _contracts_of(parties["operator"], chain)
+    contracts = contracts_at(parties["operator"].address_bytes, nonce=0, chain=chain)
     wires = _connect(config, clock, node, chain, contracts, parties, vaults_of, answers, note)
     wires.streams.counters.update(data.streams)
     for cosigner in wires.cosigners:
@@ -248,7 +260,7 @@ def load_wires(
 def take_up(wires: Wires, agreement: Agreement) -> None:
     """Everybody who signs for vaults or coins verifies an agreement, then knows it: all or none.
     Raises as ``Generations.check``; ``loan/unknown``."""
-    terms = terms_of(wires.engine.deal(agreement.loan).loan)
+    terms = agreed_terms(wires.engine.deal(agreement.loan))
     known = [each.generations for each in wires.cosigners]
     known += [each.generations for each in wires.attestors]
     for each in known:
@@ -421,19 +433,24 @@ def _plan(config: WorldConfig, parties: dict[str, Party]) -> Deployment:
         cash_name="Settlement rouble",
         cash_symbol="RUBd",
         issuer=parties["issuer"].address_bytes,
+        registrar=parties["registrar"].address_bytes,
+        authority=parties["authority"].address_bytes,
+        guardian=parties["guardian"].address_bytes,
         oracles=of(Role.ORACLE),
         oracle_quorum=config.oracle_quorum,
         heartbeat=config.heartbeat,
         attestors=of(Role.ATTESTOR),
         attestor_quorum=config.attestor_quorum,
+        supply_cap=MAX_MONEY,
+        auction_cap=config.auction_cap,
     )
 
 
-def _contracts_of(operator: Party, chain: Chain) -> Contracts:
-    """The four contracts of a world that was made by ``deploy``: its first four creations."""
-    names = ("CashToken", "PriceRounds", "PledgeToken", "EscrowBook")
-    made = [
-        Contract(name, address=create_address(operator.address_bytes, nonce=i), chain=chain)
-        for i, name in enumerate(names)
-    ]
-    return Contracts(*made)
+def _register(contracts: Contracts, parties: dict[str, Party]) -> None:
+    """Every party may do whatever parties may do."""
+    registry, account = contracts.registry, parties["registrar"].account
+    registry.send(account, "set_rule", _KIND, _JURISDICTION, _ALL_RIGHTS)
+    entries = [(p.address_bytes, _KIND, _JURISDICTION, _FOR_EVER) for p in parties.values()]
+    for first in range(0, len(entries), _BATCH):
+        batch = entries[first : first + _BATCH]
+        registry.send(account, "admit", batch, gas=_BATCH_GAS)

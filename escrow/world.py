@@ -19,7 +19,7 @@ from functools import cached_property
 from html import escape
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from escrow.actors.observer import Custody
 from escrow.actors.party import Party
@@ -33,7 +33,7 @@ from escrow.adapters.store.world_file import WorldData, read_world, write_world
 from escrow.config import LoanDefaults, WorldConfig, block_time_offset
 from escrow.core.errors import BadInput, Refused, Rejected
 from escrow.core.laws import Step
-from escrow.core.phases import takes_collateral, terms_of
+from escrow.core.phases import agreed_terms, takes_collateral
 from escrow.core.regions.loan import Accepted, Opened
 from escrow.core.regions.token import free
 from escrow.core.roles import Role
@@ -150,7 +150,7 @@ class World:
         """One of this world's contracts as ``web3`` has them, e.g. ``EscrowBook``. A deal's terms
         as its calls take them are ``deal.terms_tuple``. Raises ``BadInput("evm/contract")``."""
         parts = self.evm.contracts
-        for part in (parts.cash, parts.prices, parts.pledge, parts.book):
+        for part in parts.parts:
             if part.name == name:
                 address = self.w3.to_checksum_address("0x" + part.address.hex())
                 return self.w3.eth.contract(address=address, abi=list(part.artifact.abi))
@@ -181,8 +181,8 @@ class World:
         return self._wires.wallet(self.party(name)).balance()
 
     def tokens_of(self, name: str) -> Sats:
-        """Pledge tokens that a party holds freely."""
-        return Sats(self.evm.contracts.pledge.call("balanceOf", self.party(name).address_bytes))
+        """Pledge tokens that a party may spend: neither pledged nor frozen."""
+        return Sats(self.evm.contracts.pledge.call("spendable", self.party(name).address_bytes))
 
     def cash_of(self, name: str) -> Cents:
         """Cash that a party holds."""
@@ -195,7 +195,7 @@ class World:
     def custody_of(self, loan: str) -> Custody:
         """Every generation of a loan's vault, and what was signed for the later ones. Raises
         ``loan/unknown``."""
-        terms, vaults = terms_of(self.engine.deal(loan).loan), self._vaults_of(loan)
+        terms, vaults = agreed_terms(self.engine.deal(loan)), self._vaults_of(loan)
         return Custody(terms, vaults, tuple(a for a in self._wires.rekeys if a.loan == loan))
 
     # --- agreement ---
@@ -205,13 +205,16 @@ class World:
         *,
         principal: str | int | None = None,
         liquidation: str | None = None,
+        arbiter: str | None = None,
         **changes: int,
     ) -> Terms:
         """Terms between this world's borrower and lender, with a vault of their own.
 
-        Spans count from now. ``changes`` are fields of ``LoanDefaults``. Raises ``BadInput``.
+        ``liquidation`` is ``take-over``, ``third-party``, ``partial`` or ``auction``; ``arbiter``
+        the party that decides on disputed calls. Spans count from now. ``changes`` are fields of
+        ``LoanDefaults``. Raises ``BadInput``.
         """
-        kinds = {"take-over": Liquidation.TAKE_OVER, "third-party": Liquidation.THIRD_PARTY}
+        kinds = {kind.name.lower().replace("_", "-"): kind for kind in Liquidation}
         if liquidation is not None and liquidation not in kinds:
             raise BadInput("scenario/value", liquidation=liquidation[:40])
         try:
@@ -244,10 +247,16 @@ class World:
             recover_at=recover_at,
             confirmations=plan.confirmations,
             liquidation=plan.liquidation,
-            bonus_bps=plan.bonus_bps,
             max_fee=plan.max_fee,
             nonce=nonce,
+            fee_bps=plan.fee_bps,
+            min_left=plan.min_left,
+            **plan.of_kind,
+            **({} if arbiter is None else self._arbiter(arbiter, plan.dispute)),
         )
+
+    def _arbiter(self, name: str, time: Seconds) -> dict[str, Any]:
+        return {"arbiter": self.party(name).address, "dispute": time}
 
     def offer(self, terms: Terms | None = None, *, by: str = "lender") -> Deal:
         """The lender binds itself to terms. Raises ``Rejected``."""
@@ -445,9 +454,9 @@ class World:
         most = min(self.tokens_of(by), free(deal.state.token))
         sats = Sats(most) if btc is None else parse_btc(btc)
         with self._act(by, "burn", deal.id, sats=sats):
-            self.evm.contracts.pledge.send(
-                self.party(by).account, "burn", bytes.fromhex(deal.id[2:]), sats, script
-            )
+            pledge, party = self.evm.contracts.pledge, self.party(by)
+            request = pledge.call("burns_of", party.address_bytes)
+            pledge.send(party.account, "burn", bytes.fromhex(deal.id[2:]), sats, script, request)
         return deal
 
     def release(self, loan: Deal | None = None) -> Deal:

@@ -80,7 +80,10 @@ class Attestor:
         claims = self._evm.outstanding(loan) + unpaid
         if claims + coin.sats > final:
             raise Refused("attestor/supply", claims=claims, sats=coin.sats, coins=final)
-        message = self._message(outpoint, terms=terms, sats=coin.sats) | {
+        message = {
+            "loan": bytes.fromhex(loan[2:]),
+            "holder": terms.borrower,
+            **_coin(outpoint, sats=coin.sats),
             "reserves": final - unpaid,
             "seen_at": at,
             "bitcoin_block": bytes.fromhex(self._bitcoin.tip_hash),
@@ -113,8 +116,13 @@ class Attestor:
         outstanding = self._evm.outstanding(self._evm.loan_id(terms))
         if not 0 < sats == min(outstanding, self._value(outpoint, otherwise=sats)):
             raise Refused("attestor/amount", sats=sats, outstanding=outstanding)
-        message = self._message(outpoint, terms=terms, sats=sats)
-        message["deadline"] = at + RETIREMENT_LIFE
+        message = {
+            "loan": bytes.fromhex(self._evm.loan_id(terms)[2:]),
+            "holder": terms.borrower,
+            "pledgor": terms.borrower,
+            **_coin(outpoint, sats=sats),
+            "deadline": at + RETIREMENT_LIFE,
+        }
         return message, sign_retirement(self.party.account, retirement=message, domain=self._domain)
 
     def _check_time(self, at: Seconds) -> None:
@@ -131,11 +139,6 @@ class Attestor:
         scripts = self.generations.scripts(terms)
         return reserves(scripts, burned=burned, bitcoin=self._bitcoin)
 
-    def _message(self, outpoint: OutPoint, *, terms: Terms, sats: int) -> dict[str, object]:
-        return {
-            "loan": bytes.fromhex(self._evm.loan_id(terms)[2:]),
-            "holder": terms.borrower,
-            "txid": bytes.fromhex(outpoint.txid),
-            "vout": outpoint.vout,
-            "sats": sats,
-        }
+
+def _coin(outpoint: OutPoint, *, sats: int) -> dict[str, object]:
+    return {"txid": bytes.fromhex(outpoint.txid), "vout": outpoint.vout, "sats": sats}

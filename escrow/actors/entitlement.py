@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 
 from escrow.adapters.bitcoin.policy import relative_lock
 from escrow.adapters.bitcoin.psbt import SpendInput
-from escrow.core.errors import Refused
+from escrow.adapters.evm.client import terms_of_words
+from escrow.core.errors import Refused, Rejected
+from escrow.core.regions.loan import Reason
 from escrow.core.regions.system import (
     Price,
     PriceMarked,
@@ -23,17 +25,10 @@ from escrow.core.regions.system import (
     evolve_system,
     is_fresh,
 )
-from escrow.core.rules import (
-    Debt,
-    Split,
-    accrue,
-    at_or_above,
-    liquidation_split,
-    owed,
-    pay,
-)
+from escrow.core.rules import Debt, accrue, at_or_above, at_or_below, owed, pay
+from escrow.core.sales import Split, auction_price, is_stale_auction, sell, sell_at
 from escrow.core.terms import Liquidation, Terms
-from escrow.core.units import Bps, Cents, PriceE8, Sats, Seconds
+from escrow.core.units import MAX_CENTS, Bps, Cents, PriceE8, Sats, Seconds
 from escrow.ports import BitcoinView, EvmView, Said
 
 
@@ -41,6 +36,8 @@ from escrow.ports import BitcoinView, EvmView, Said
 class _Loan:
     """One loan, added up to some moment."""
 
+    terms: Terms
+    """In force."""
     system: System
     """Price and active clock, as far as they are looked at."""
     debt: Debt = Debt()
@@ -50,8 +47,12 @@ class _Loan:
     """Tokens that exist."""
     deadline: Seconds | None = None
     """Of the margin call, active seconds; none unless one stands that was right when made."""
+    disputed_at: Seconds | None = None
+    """Active seconds at which the open dispute began."""
     expired: bool = False
-    """A right call stood too long."""
+    """A right call stood too long, or an auction was rightly begun."""
+    auction: Seconds = Seconds(0)
+    """Since when an auction's price falls, if it was marked; unix time."""
     unpaid: Cents = Cents(0)
     """What was owed when the book let the pledge go to the borrower: should be nothing."""
     seized: Said | None = None
@@ -80,7 +81,7 @@ def judge_burns(
         deep = burns[burn_id].blocks if burn_id in burns else 0
         if deep < blocks:
             raise Refused("cosigner/burn", burn=burn_id, blocks=deep, least=blocks)
-    borrower, state = bytes.fromhex(terms.borrower[2:]), _begin(heartbeat)
+    borrower, state = bytes.fromhex(terms.borrower[2:]), _begin(terms, heartbeat)
     rounds = _rounds(said, evm=evm, heartbeat=heartbeat)
     for each in sorted((*said, *rounds), key=lambda found: found.place):
         if each.name == "Burned" and each.args["burn_id"] in ids:
@@ -94,7 +95,7 @@ def judge_burns(
                 )
             if state.seized is not None and each.args["holder"] != borrower:
                 raise _without_price(each, state)
-        state = _add(state, each, terms)
+        state = _add(state, each)
 
 
 def check_rested(inputs: Sequence[SpendInput], *, bitcoin: BitcoinView) -> None:
@@ -116,26 +117,26 @@ def check_rested(inputs: Sequence[SpendInput], *, bitcoin: BitcoinView) -> None:
             raise Refused("cosigner/early", outpoint=str(each.outpoint), wanted=wanted)
 
 
-def _begin(heartbeat: Seconds) -> _Loan:
+def _begin(terms: Terms, heartbeat: Seconds) -> _Loan:
     # No price yet. The active clock is only read between moments at which there is one, so where
     # it starts does not matter.
     start = Seconds(0)
-    return _Loan(System(start, heartbeat, quorum=0, clock=start, mode=Running()))
+    return _Loan(terms, System(start, heartbeat, quorum=0, clock=start, mode=Running()))
 
 
 def _rounds(said: Sequence[Said], *, evm: EvmView, heartbeat: Seconds) -> tuple[Said, ...]:
-    """All rounds that the liquidation, and the margin call before it, can have relied on."""
-    taken = next((each for each in said if each.name == "Liquidated"), None)
-    if taken is None:
+    """All rounds that sales, withdrawals and the margin calls before them can have relied on."""
+    judged = ("Liquidated", "AuctionBegun", "Withdrawn")
+    moments = [each.at for each in said if each.name in judged]
+    if not moments:
         return ()
-    calls = [each.at for each in said if each.name == "MarginCalled" and each.place < taken.place]
-    first = calls[-1] if calls else taken.at
-    return evm.rounds(since=first - heartbeat, until=taken.at)
+    first = min([each.at for each in said if each.name == "MarginCalled"] + moments)
+    return evm.rounds(since=first - heartbeat, until=max(moments))
 
 
-def _add(state: _Loan, said: Said, terms: Terms) -> _Loan:
+def _add(state: _Loan, said: Said) -> _Loan:
     """Fold one event. Tokens by what the token said, the debt by what the book said."""
-    args = said.args
+    args, terms = said.args, state.terms
     match said.name:
         case "AnswerUpdated":
             price = Price(args["roundId"], PriceE8(args["current"]), Seconds(args["updatedAt"]))
@@ -154,62 +155,162 @@ def _add(state: _Loan, said: Said, terms: Terms) -> _Loan:
         case "ToppedUp":
             return replace(state, held=Sats(state.held + args["sats"]))
         case "Drawn":
-            debt = accrue(state.debt, rate_bps=terms.rate_bps, at=said.at)
+            grown = accrue(state.debt, rate_bps=terms.rate_bps, at=said.at)
             return replace(
-                state, debt=replace(debt, principal=Cents(debt.principal + args["amount"]))
+                state, debt=replace(grown, principal=Cents(grown.principal + args["amount"]))
             )
         case "Repaid":
-            debt = accrue(state.debt, rate_bps=terms.rate_bps, at=said.at)
-            paid, _, _ = pay(debt, amount=Cents(args["interest"] + args["principal"]))
+            grown = accrue(state.debt, rate_bps=terms.rate_bps, at=said.at)
+            paid, _, _ = pay(grown, amount=Cents(args["interest"] + args["principal"]))
             return replace(state, debt=paid)
+        case "Withdrawn":
+            # As a draw: what stays must carry the debt at the initial level.
+            fewer = replace(state, held=Sats(state.held - args["sats"]))
+            right = _is_within(fewer, at=said.at, level=terms.initial_ltv)
+            debt = owed(state.debt, rate_bps=terms.rate_bps, at=said.at)
+            return replace(fewer, unpaid=Cents(max(state.unpaid, 0 if right else debt)))
+        case "Refinanced":
+            return replace(
+                state,
+                terms=terms_of_words(args["terms"]),
+                debt=Debt(principal=Cents(args["settled"]), accrued_to=said.at),
+            )
         case "Closed" | "Cancelled":
-            left = owed(state.debt, rate_bps=terms.rate_bps, at=said.at)
-            return replace(state, held=Sats(0), unpaid=Cents(max(state.unpaid, left)))
+            debt = owed(state.debt, rate_bps=terms.rate_bps, at=said.at)
+            return replace(state, held=Sats(0), unpaid=Cents(max(state.unpaid, debt)))
         case "MarginCalled":
-            right = _is_breach(state, terms, at=said.at, level=terms.call_ltv)
+            right = _is_breach(state, at=said.at, level=terms.call_ltv)
             deadline = active_seconds(state.system, at=said.at) + terms.cure
             return replace(state, deadline=Seconds(deadline) if right else None)
         case "Cured":
-            return replace(state, deadline=None)
+            return replace(state, deadline=None, disputed_at=None)
+        case "Disputed":
+            return replace(state, disputed_at=active_seconds(state.system, at=said.at))
+        case "Resolved":
+            return _resolved(state, said)
+        case "AuctionBegun":
+            right = state.expired or _reason(state, at=said.at) is not None
+            return replace(state, expired=right, auction=said.at, deadline=None, disputed_at=None)
         case "CallExpired":
             over = (
                 state.deadline is not None
                 and active_seconds(state.system, at=said.at) > state.deadline
             )
-            right = over and _is_breach(state, terms, at=said.at, level=terms.call_ltv)
-            return replace(state, expired=right)
+            undisputed = state.disputed_at is None
+            right = over and undisputed and _is_breach(state, at=said.at, level=terms.call_ltv)
+            return replace(state, expired=right, auction=said.at)
         case "Liquidated":
-            allowed = _is_allowed(state, said, terms)
-            return replace(state, held=Sats(0), seized=state.seized or (None if allowed else said))
+            return _liquidated(state, said)
         case _:
             # Opened and Recovered move no token.
             return state
 
 
-def _is_breach(state: _Loan, terms: Terms, *, at: Seconds, level: Bps) -> bool:
+def _resolved(state: _Loan, said: Said) -> _Loan:
+    """A call that stands gives back the active time that passed; one that was wrong is void."""
+    if said.args["upheld"] or state.deadline is None or state.disputed_at is None:
+        return replace(state, deadline=None, disputed_at=None)
+    passed = active_seconds(state.system, at=said.at) - state.disputed_at
+    return replace(state, deadline=Seconds(state.deadline + passed), disputed_at=None)
+
+
+def _is_breach(state: _Loan, *, at: Seconds, level: Bps) -> bool:
     """Is the loan at this level or above it, at a price that is fresh?"""
     if state.system.price is None or not is_fresh(state.system, at=at):
         return False
-    debt = owed(state.debt, rate_bps=terms.rate_bps, at=at)
+    debt = owed(state.debt, rate_bps=state.terms.rate_bps, at=at)
     return at_or_above(debt, sats=state.held, price=state.system.price.price, level=level)
 
 
-def _is_allowed(state: _Loan, said: Said, terms: Terms) -> bool:
-    """May this liquidation be, and does it divide the pledge as the rules do?"""
-    args, price = said.args, state.system.price
-    if price is None or not is_fresh(state.system, at=said.at):
+def _is_within(state: _Loan, *, at: Seconds, level: Bps) -> bool:
+    """Is the loan at this level or below it, at a price that is fresh?"""
+    if state.system.price is None or not is_fresh(state.system, at=at):
         return False
-    in_breach = (
-        state.expired
-        or said.at > terms.maturity + terms.grace
-        or _is_breach(state, terms, at=said.at, level=terms.liquidation_ltv)
+    debt = owed(state.debt, rate_bps=state.terms.rate_bps, at=at)
+    return at_or_below(debt, sats=state.held, price=state.system.price.price, level=level)
+
+
+def _reason(state: _Loan, *, at: Seconds) -> Reason | None:
+    """Why the collateral may be realised, in the book's order."""
+    terms = state.terms
+    if state.system.price is None or not is_fresh(state.system, at=at):
+        return None
+    if state.expired:
+        return Reason.CALL_EXPIRED
+    if _is_breach(state, at=at, level=terms.liquidation_ltv):
+        return Reason.LEVEL
+    return Reason.DEFAULT if at > terms.maturity + terms.grace else None
+
+
+def _liquidated(state: _Loan, said: Said) -> _Loan:
+    """A sale, divided again by the rules: what differs was not allowed."""
+    args, terms, at = said.args, state.terms, said.at
+    split = Split(
+        args["repaid"],
+        args["seized"],
+        args["surplus"],
+        args["bad_debt"],
+        args["fee"],
+        args["left"],
     )
-    debt = owed(state.debt, rate_bps=terms.rate_bps, at=said.at)
-    right = liquidation_split(debt=debt, held=state.held, price=price.price, bonus=terms.bonus_bps)
-    split = Split(args["repaid"], args["seized"], args["surplus"], args["bad_debt"])
+    allowed = _is_allowed(state, said, split)
+    debt, _, _ = pay(accrue(state.debt, rate_bps=terms.rate_bps, at=at), amount=split.repaid)
+    after = replace(
+        state,
+        debt=debt if split.left else Debt(),
+        held=Sats(state.held - split.seized if split.left else 0),
+        seized=state.seized or (None if allowed else said),
+    )
+    if not split.left:
+        return after
+    if terms.liquidation is Liquidation.PARTIAL or _is_within(
+        after, at=at, level=terms.restore_ltv
+    ):
+        return replace(after, expired=False, deadline=None, disputed_at=None)
+    if terms.liquidation is Liquidation.AUCTION:
+        start = _auction_start(state, at=at)
+        return replace(after, expired=True, auction=start, deadline=None, disputed_at=None)
+    return after
+
+
+def _is_allowed(state: _Loan, said: Said, split: Split) -> bool:
+    """May this sale be, and does it divide the pledge as the rules do?"""
+    args, terms, at = said.args, state.terms, said.at
+    reason, price = _reason(state, at=at), state.system.price
+    debt = owed(state.debt, rate_bps=terms.rate_bps, at=at)
+    if reason is None or price is None or not debt or args["kind"] != terms.liquidation:
+        return False
+    over = not split.left
+    try:
+        if terms.liquidation is Liquidation.AUCTION:
+            elapsed = Seconds(at - _auction_start(state, at=at))
+            asked = auction_price(terms, price=price.price, elapsed=elapsed)
+            want = state.held if over else split.seized
+            right = sell_at(terms, debt=debt, held=state.held, price=asked, want=want)
+            return split == right and not is_stale_auction(terms, elapsed=elapsed)
+        right = sell(
+            terms,
+            debt=debt,
+            held=state.held,
+            price=price.price,
+            pay=MAX_CENTS if over else Cents(split.repaid + split.fee),
+            in_default=reason is Reason.DEFAULT,
+        )
+    except Rejected:
+        return False
     lender = bytes.fromhex(terms.lender[2:])
     taker = terms.liquidation is not Liquidation.TAKE_OVER or args["by"] == lender
-    return in_breach and debt > 0 and split == right and taker and args["kind"] == terms.liquidation
+    return split == right and taker
+
+
+def _auction_start(state: _Loan, *, at: Seconds) -> Seconds:
+    """Since when the price falls: as marked, else from the price that breached, or the default."""
+    if state.expired:
+        return state.auction
+    assert state.system.price is not None
+    if _is_breach(state, at=at, level=state.terms.liquidation_ltv):
+        return state.system.price.at
+    return Seconds(state.terms.maturity + state.terms.grace)
 
 
 def _without_price(burn: Said, state: _Loan) -> Refused:

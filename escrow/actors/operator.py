@@ -33,7 +33,7 @@ from escrow.core.due import (
     SweepVault,
 )
 from escrow.core.errors import EscrowError, Refused
-from escrow.core.phases import terms_of
+from escrow.core.phases import agreed_terms, terms_of
 from escrow.core.state import Escrow
 from escrow.core.terms import Terms
 from escrow.core.units import Sats, Seconds
@@ -89,15 +89,15 @@ class Operator:
 
     def perform(self, loan: str, escrow: Escrow, effect: Effect) -> bool:
         """Do what is owed. Says whether anything was done; what could not be stays owed."""
-        terms = terms_of(escrow.loan)
+        terms, agreed = terms_of(escrow.loan), agreed_terms(escrow)
         try:
             match effect:
                 case OpenOnEvm():
                     self._evm.book(self.party.account, "open", terms, *self._signed(terms))
                 case AttestDeposit(outpoint=outpoint):
-                    self._mint(OutPoint.parse(outpoint), terms)
+                    self._mint(OutPoint.parse(outpoint), agreed)
                 case AttestLoss(outpoint=outpoint, sats=sats):
-                    self._retire(OutPoint.parse(outpoint), terms, sats)
+                    self._retire(OutPoint.parse(outpoint), agreed, sats)
                 case CancelOnEvm():
                     self._evm.book(self.party.account, "cancel", terms)
                 case CallMargin():
@@ -111,7 +111,7 @@ class Operator:
                 case PayBurns(burns=burns, coins=coins):
                     self._wait_for_block(loan)
                     outpoints = [OutPoint.parse(coin.outpoint) for coin in coins]
-                    self.payer.pay(loan, terms, burns, outpoints)
+                    self.payer.pay(loan, agreed, burns, outpoints)
                 case SweepVault(generation=number, coins=coins):
                     self._sweep(loan, escrow, number, [OutPoint.parse(c.outpoint) for c in coins])
                 case BuryPayout(txid=txid):
@@ -138,7 +138,7 @@ class Operator:
             try:
                 self.sweeper.sweep(
                     coins,
-                    terms=terms_of(escrow.loan),
+                    terms=agreed_terms(escrow),
                     old=vaults[number],
                     new=vaults[-1],
                     funder=funder,

@@ -23,7 +23,7 @@ from escrow.adapters.bitcoin.taken import path_taken
 from escrow.adapters.bitcoin.vault import Vault, dust
 from escrow.core.errors import EscrowError, Refused, Rejected
 from escrow.core.payouts import fee_bound, plan_outputs
-from escrow.core.phases import paid_burns, terms_of
+from escrow.core.phases import agreed_terms, paid_burns
 from escrow.core.regions.token import Burn
 from escrow.core.regions.vault import Payout
 from escrow.core.state import Escrow
@@ -90,7 +90,7 @@ class Payer:
     def send_again(self, loan: str, escrow: Escrow, txid: str) -> bool:
         """Send a payout again that a reorganisation threw out. Signatures are deterministic, so
         it is the same transaction. Where its fee is not enough any more, it is bumped."""
-        payout, terms = _payout(escrow, txid), terms_of(escrow.loan)
+        payout, terms = _payout(escrow, txid), agreed_terms(escrow)
         if self._bitcoin.depth(txid) is not None or not payout.paid:
             return False
         burns = paid_burns(escrow, payout)
@@ -117,7 +117,7 @@ class Payer:
         Raises Rejected("payout/fee") beyond the bound, and then nobody was asked to sign; what the
         cosigners and the node refuse leaves the old one standing.
         """
-        payout, terms = _payout(escrow, txid), terms_of(escrow.loan)
+        payout, terms = _payout(escrow, txid), agreed_terms(escrow)
         burns, found = paid_burns(escrow, payout), self._found(_inputs(payout))
         if not burns:
             raise Rejected("payout/unknown", txid=txid, burns=0)

@@ -13,9 +13,11 @@ from escrow.core.errors import Rejected
 from escrow.core.phases import ended
 from escrow.core.state import Escrow, Event, Incident, fold
 from escrow.core.verbs.accept import Accept, accept
+from escrow.core.verbs.auction import Redo, Take, redo, take
 from escrow.core.verbs.burn import BurnTokens, burn
 from escrow.core.verbs.cancel import Cancel, cancel
 from escrow.core.verbs.cure import Cure, cure
+from escrow.core.verbs.dispute import Dispute, Resolve, dispute, resolve
 from escrow.core.verbs.draw import Draw, draw
 from escrow.core.verbs.expire_call import ExpireCall, expire_call
 from escrow.core.verbs.lapse import Lapse, lapse
@@ -37,11 +39,13 @@ from escrow.core.verbs.payout import (
 )
 from escrow.core.verbs.pledge import SawCoin, SawCoinGone, saw_coin, saw_coin_gone
 from escrow.core.verbs.recover import NoteRecovery, SawRecovery, note_recovery, saw_recovery
+from escrow.core.verbs.refinance import Refinance, refinance
 from escrow.core.verbs.rekey import Rekey, SawGeneration, rekey, saw_generation
 from escrow.core.verbs.repay import Repay, repay
 from escrow.core.verbs.retire import Retire, retire
 from escrow.core.verbs.tick import Tick, tick
 from escrow.core.verbs.top_up import TopUp, top_up
+from escrow.core.verbs.withdraw import Withdraw, withdraw
 
 Command = (
     Tick
@@ -66,6 +70,12 @@ Command = (
     | Cure
     | MarginCall
     | ExpireCall
+    | Dispute
+    | Resolve
+    | Withdraw
+    | Refinance
+    | Redo
+    | Take
     | Liquidate
     | BurnTokens
     | Retire
@@ -95,14 +105,20 @@ RANK: Final[dict[type[Command], int]] = {
     Repay: 35,
     Draw: 36,
     Cancel: 37,
+    Refinance: 38,
+    Withdraw: 39,
     # 5 what has run out
     Lapse: 50,
     # 6 margin
     Cure: 60,
     MarginCall: 61,
-    ExpireCall: 62,
+    Dispute: 62,
+    Resolve: 63,
+    ExpireCall: 64,
     # 7 liquidation
-    Liquidate: 70,
+    Redo: 70,
+    Take: 71,
+    Liquidate: 72,
     # 8 release
     BurnTokens: 80,
     Retire: 81,
@@ -124,6 +140,7 @@ _MAY_END: Final = (
     Repay,
     Cancel,
     Liquidate,
+    Take,
     Retire,
     SawCoinGone,
     SawPayoutDepth,
@@ -188,6 +205,18 @@ def _decide(escrow: Escrow, command: Command) -> tuple[Event, ...]:
             return margin_call(escrow, command)
         case ExpireCall():
             return expire_call(escrow, command)
+        case Dispute():
+            return dispute(escrow, command)
+        case Resolve():
+            return resolve(escrow, command)
+        case Withdraw():
+            return withdraw(escrow, command)
+        case Refinance():
+            return refinance(escrow, command)
+        case Redo():
+            return redo(escrow, command)
+        case Take():
+            return take(escrow, command)
         case Liquidate():
             return liquidate(escrow, command)
         case BurnTokens():

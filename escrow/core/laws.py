@@ -33,14 +33,14 @@ from escrow.core.rules import (
     at_or_below,
     fee_shares,
     interest_due,
-    liquidation_split,
     owed,
     value_down,
 )
+from escrow.core.sales import gross_up
 from escrow.core.scripts import DUST, DUST_CHANGE, is_standard_output
 from escrow.core.state import Escrow, Event, Incident, fold
-from escrow.core.terms import MIN_DEPOSIT
-from escrow.core.units import BPS, CENTS_SCALE, MAX_PRICE, Cents, muldiv_up
+from escrow.core.terms import MIN_DEPOSIT, Liquidation
+from escrow.core.units import BPS, CENTS_SCALE, MAX_PRICE, Cents, Sats, muldiv_up
 from escrow.core.verbs.repay import Repay, repay
 
 
@@ -197,7 +197,7 @@ def interest_only_grows(step: Step) -> bool:
     if after.accrued_to < before.accrued_to:
         return False
     return after.interest_acc >= before.interest_acc or isinstance(
-        step.event, ln.Repayment | ln.Liquidated
+        step.event, ln.Repayment | ln.Liquidated | ln.Refinanced
     )
 
 
@@ -218,6 +218,10 @@ def payments_are_principal_and_interest(step: Step) -> bool:
             pass
         case ln.Liquidated(interest=interest, principal=principal):
             pass
+        case ln.Refinanced(settled=settled):
+            # The old debt is paid in full, and becomes the new principal.
+            interest = Cents(settled - before.principal)
+            principal = before.principal
         case _:
             return (before.paid_interest, before.paid_principal) == (
                 after.paid_interest,
@@ -305,7 +309,7 @@ def debt_is_collateralised(step: Step) -> bool:
 @law("INV-RISK-2", C, E)
 def no_seizure_while_healthy(step: Step) -> bool:
     """No liquidation while the loan is healthy."""
-    if not isinstance(step.event, ln.Liquidated):
+    if not isinstance(step.event, ln.Liquidated | ln.AuctionBegun):
         return True
     found = breach(step.before, at=step.event.at)
     return found is not None and found is step.event.reason
@@ -314,7 +318,7 @@ def no_seizure_while_healthy(step: Step) -> bool:
 @law("INV-RISK-3", C, E)
 def no_seizure_in_cure_time_or_on_a_stale_price(step: Step) -> bool:
     """No liquidation in cure time below the liquidation level, nor on a stale price."""
-    if not isinstance(step.event, ln.Liquidated | ln.CallExpired):
+    if not isinstance(step.event, ln.Liquidated | ln.CallExpired | ln.AuctionBegun):
         return True
     escrow, event = step.before, step.event
     if not is_fresh(escrow.system, at=event.at):
@@ -322,30 +326,73 @@ def no_seizure_in_cure_time_or_on_a_stale_price(step: Step) -> bool:
     loan = escrow.loan
     if not isinstance(loan, ln.Called):
         return True
-    if isinstance(event, ln.Liquidated):
+    if isinstance(event, ln.Liquidated | ln.AuctionBegun):
         return event.reason is not ln.Reason.CALL_EXPIRED
-    return active_seconds(escrow.system, at=event.at) > loan.deadline
+    return loan.dispute is None and active_seconds(escrow.system, at=event.at) > loan.deadline
 
 
 @law("INV-RISK-4", C, E)
-def a_liquidation_closes_the_loan(step: Step) -> bool:
-    """A liquidation closes the loan."""
+def a_liquidation_closes_or_improves(step: Step) -> bool:
+    """A liquidation closes the loan, or leaves it with a lower loan-to-value and enough debt."""
     if not isinstance(step.event, ln.Liquidated):
         return True
-    return isinstance(step.after.loan, ln.Seized) and ln.is_debt_free(step.after.loan.debt)
+    event, loan = step.event, step.after.loan
+    if not event.split.left:
+        return isinstance(loan, ln.Seized) and ln.is_debt_free(loan.debt)
+    if not isinstance(loan, ln.Indebted) or event.split.left < loan.terms.min_left:
+        return False
+    kept = step.before.token.held - event.split.seized
+    if event.kind is Liquidation.AUCTION:
+        # It may sell below the oracle's price as it falls: there only the debt is sure to shrink.
+        return event.split.left < event.debt
+    # debt after ÷ coins after ≤ debt before ÷ coins before, but for what rounding to cents gives.
+    slack = 2
+    return (event.split.left - slack) * step.before.token.held <= event.debt * kept
 
 
 @law("INV-RISK-5", C, E)
 def seized_is_bounded(step: Step) -> bool:
-    """What is seized is worth at most debt and bonus, and is at most what is held."""
+    """Coins seized are worth at most what was paid and the bonus, and are at most those held."""
     if not isinstance(step.event, ln.Liquidated):
         return True
-    event = step.event
-    bonus = terms_of(step.before.loan).bonus_bps
-    bound = event.debt * (BPS + bonus) * CENTS_SCALE
+    event, terms = step.event, terms_of(step.before.loan)
+    paid = event.split.repaid + event.split.fee
+    bound = (paid + (event.split.left == 0)) * (BPS + terms.bonus_bps) * CENTS_SCALE
+    if event.kind is Liquidation.AUCTION:
+        # At least what is left of the oracle's price when the auction goes stale.
+        bound = (paid + 1) * CENTS_SCALE * BPS**3 // (terms.buf_bps * terms.cusp_bps)
     return (
         event.split.seized <= step.before.token.held
         and event.split.seized * event.price * BPS <= bound
+    )
+
+
+@law("INV-RISK-6", C, E)
+def a_partial_sale_hits_its_target(step: Step) -> bool:
+    """A partial sale stops at its target: at or below it, and above it with one cent less."""
+    if not isinstance(step.event, ln.Liquidated) or not step.event.split.left:
+        return True
+    event, terms = step.event, terms_of(step.before.loan)
+    if event.kind is not Liquidation.PARTIAL:
+        return True
+    split, held, price = event.split, step.before.token.held, event.price
+    fewer = muldiv_up(
+        gross_up(Cents(split.repaid - 1), fee=terms.fee_bps) * (BPS + terms.bonus_bps),
+        CENTS_SCALE,
+        BPS * price,
+    )
+    # The payment is whole cents and the coins whole sats: the target is met to a cent and a bit.
+    slack = Cents(2 + terms.bonus_bps // BPS)
+    return at_or_below(
+        Cents(split.left - min(split.left, slack)),
+        sats=Sats(held - split.seized),
+        price=price,
+        level=terms.target_ltv,
+    ) and at_or_above(
+        Cents(split.left + slack),
+        sats=Sats(held - fewer),
+        price=price,
+        level=terms.target_ltv,
     )
 
 
@@ -362,26 +409,42 @@ def prices_are_fresh_ordered_and_sane(step: Step) -> bool:
     )
 
 
+_PRICED = (
+    ln.Drawn
+    | ln.Withdrawn
+    | ln.Refinanced
+    | ln.MarginCalled
+    | ln.CallCured
+    | ln.CallExpired
+    | ln.AuctionBegun
+    | ln.Liquidated
+)
+
+
 @law("INV-RISK-8", C, E)
 def no_verdict_on_a_stale_price(step: Step) -> bool:
     """A stale price decides nothing."""
-    if not isinstance(
-        step.event, ln.Drawn | ln.MarginCalled | ln.CallCured | ln.CallExpired | ln.Liquidated
-    ):
+    if not isinstance(step.event, _PRICED):
         return True
     return is_fresh(step.before.system, at=step.event.at)
 
 
 @law("INV-RISK-15", C, E)
-def a_draw_stays_within_the_initial_level(step: Step) -> bool:
-    """A draw leaves the loan-to-value at or below the initial level."""
-    if not isinstance(step.event, ln.Drawn) or not isinstance(step.after.loan, ln.Active):
-        return not isinstance(step.event, ln.Drawn)
-    terms, price = terms_of(step.after.loan), step.after.system.price
-    debt = owed(step.after.loan.debt, rate_bps=terms.rate_bps, at=step.event.at)
-    held = step.after.token.held
+def what_the_borrower_takes_stays_within_the_initial_level(step: Step) -> bool:
+    """A draw, a withdrawal or new terms leave the loan-to-value at or below the initial level."""
+    match step.event, step.after.loan:
+        case (ln.Drawn() | ln.Refinanced()), ln.Active() as loan:
+            held = step.after.token.held
+        case ln.Withdrawn(sats=sats), ln.Active() as loan:
+            held = Sats(step.after.token.held - sats)
+        case (ln.Drawn() | ln.Refinanced() | ln.Withdrawn()), _:
+            return False
+        case _:
+            return True
+    price = step.after.system.price
+    debt = owed(loan.debt, rate_bps=loan.terms.rate_bps, at=step.event.at)
     return price is not None and at_or_below(
-        debt, sats=held, price=price.price, level=terms.initial_ltv
+        debt, sats=held, price=price.price, level=loan.terms.initial_ltv
     )
 
 
@@ -393,7 +456,11 @@ def only_price_time_and_loss_hurt(step: Step) -> bool:
         return True
     if not isinstance(step.after.loan, ln.Indebted):
         return True
-    if isinstance(step.event, PriceMarked | tk.Retired | ln.Drawn):
+    if isinstance(step.event, PriceMarked | tk.Retired | ln.Drawn | ln.Refinanced):
+        return True
+    if isinstance(step.event, ln.Liquidated | tk.TokensFreed):
+        # Between a sale's two events debt is down and coins are not: the pair is judged by
+        # INV-RISK-4, and a withdrawal by INV-RISK-15.
         return True
     # The event's own moment: the clock may lag it, and interest up to it hurts nobody anew.
     at = step.event.at
@@ -426,16 +493,21 @@ def bad_debt_only_when_nothing_is_left(step: Step) -> bool:
     split = step.event.split
     if split.bad_debt == 0:
         return True
-    return split.surplus == 0 and split.bad_debt <= step.event.debt
+    gone = split.seized == step.before.token.held
+    return gone and split.left == 0 and split.bad_debt <= step.event.debt
 
 
 @law("INV-WF-1", C, E)
 def the_waterfall_pays_out_what_came_in(step: Step) -> bool:
-    """A liquidation pays out what came in: interest, principal, and the rest is named bad debt."""
+    """A liquidation pays out what came in: fee, interest, principal; the rest stays owed, or is
+    named bad debt."""
     match step.event:
         case ln.Liquidated(split=split, interest=interest, principal=principal):
-            return split.repaid == interest + principal and (
-                split.repaid + split.bad_debt == step.event.debt
+            return (
+                split.fee >= 0
+                and split.repaid == interest + principal
+                and split.repaid + split.bad_debt + split.left == step.event.debt
+                and (split.left == 0 or split.bad_debt == 0)
             )
         case _:
             return True
@@ -455,25 +527,28 @@ def the_four_sides_of_a_seizure_match(step: Step) -> bool:
     if not isinstance(step.event, ln.Liquidated):
         return True
     event, held = step.event, step.before.token.held
-    bonus = terms_of(step.before.loan).bonus_bps
-    again = liquidation_split(debt=event.debt, held=held, price=event.price, bonus=bonus)
-    worth = value_down(event.split.seized, price=event.price)
-    most = event.split.repaid + muldiv_up(event.split.repaid, bonus, BPS)
-    return (
-        again == event.split
-        and event.split.seized + event.split.surplus == held
-        and worth <= most + 1
-    )
+    split, over = event.split, event.split.left == 0
+    if split.seized + split.surplus != (held if over else split.seized):
+        return False
+    if event.kind is Liquidation.AUCTION:
+        return True
+    # At the oracle's price a buyer gets what it pays and the bonus, to a cent; the lender who takes
+    # coins over is such a buyer.
+    paid = split.repaid + split.fee
+    most = paid + muldiv_up(paid, terms_of(step.before.loan).bonus_bps, BPS)
+    return value_down(split.seized, price=event.price) <= most + 1
 
 
 @law("INV-WF-4", C, E)
 def release_only_without_debt(step: Step) -> bool:
-    """Coins go back to the borrower only when nothing is owed or everything was covered."""
+    """Coins go back to the borrower only when nothing is owed, everything was covered, or more is
+    pledged than a new draw would need."""
     match step.event:
         case ln.LoanEnded(outcome=ln.Outcome.RELEASED):
             return ln.is_debt_free(_debt(step.after.loan))
         case tk.TokensFreed(released=released) if released:
-            return not isinstance(step.before.loan, ln.Indebted)
+            # Excess may be withdrawn while the loan is active and neither called nor sold for.
+            return not isinstance(step.before.loan, ln.Called | ln.Liquidating)
         case _:
             return True
 

@@ -43,6 +43,11 @@ def terms_of(loan: Loan) -> Terms:
     return loan.terms
 
 
+def agreed_terms(escrow: Escrow) -> Terms:
+    """The terms that the vault was built on. Raises ``loan/unknown``."""
+    return escrow.agreed or terms_of(escrow.loan)
+
+
 def on_evm(loan: Loan) -> OnEvm:
     """The loan, if the escrow book knows it. Raises ``loan/unknown``."""
     if isinstance(loan, Draft | Offered | Accepted):

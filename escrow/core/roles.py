@@ -20,6 +20,8 @@ class Role(Enum):
     """Says, m of n, what one bitcoin costs."""
     LIQUIDATOR = "liquidator"
     """A third party that repays debt for discounted collateral."""
+    ARBITER = "arbiter"
+    """Decides on a disputed margin call; the terms name it."""
     OPERATOR = "operator"
     """Runs the engine: carries messages and keeps duties, holds no key of a vault."""
     WATCHER = "watcher"

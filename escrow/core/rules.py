@@ -24,9 +24,9 @@ from escrow.core.units import (
 
 INTEREST_DEN: Final = BPS * YEAR
 """Denominator of ``Debt.interest_acc``."""
-MAX_INTEREST_ACC: Final = 2**104 - 1
-"""Interest stops here, at 6.4 × 10¹⁹ cents, rather than make repaying impossible: the contract
-packs the accumulator into 104 bits."""
+MAX_INTEREST_ACC: Final = 2**101 - 1
+"""Interest stops here, at 8.0 × 10¹⁸ cents, rather than make repaying impossible: with the largest
+principal it stays below 2⁶⁴ cents, the most cash that there can be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,34 +113,6 @@ def at_or_above(debt: Cents, *, sats: Sats, price: PriceE8, level: Bps) -> bool:
 def at_or_below(debt: Cents, *, sats: Sats, price: PriceE8, level: Bps) -> bool:
     """Is the loan-to-value ≤ ``level``? Exact: no division."""
     return debt * CENTS_SCALE * BPS <= level * sats * price
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """How a full liquidation divides debt and coins."""
-
-    repaid: Cents
-    """Debt covered: paid by the third party, or set off by the lender who takes coins."""
-    seized: Sats
-    """Coins that go to whoever covered the debt."""
-    surplus: Sats
-    """Coins that go back to the borrower."""
-    bad_debt: Cents
-    """Debt that nothing covers."""
-
-
-def liquidation_split(*, debt: Cents, held: Sats, price: PriceE8, bonus: Bps) -> Split:
-    """Divide ``held`` coins so that ``debt`` and ``bonus`` on it are covered, or all are gone.
-
-    Coins seized are rounded down and debt covered too: the taker never profits from rounding.
-    Breakeven is loan-to-value 1 ÷ (1 + bonus); beyond it the lender loses (bad debt).
-    """
-    full = BPS + bonus
-    if held * price * BPS >= debt * full * CENTS_SCALE:
-        seized = Sats(muldiv_down(debt * full, CENTS_SCALE, BPS * price))
-        return Split(repaid=debt, seized=seized, surplus=Sats(held - seized), bad_debt=Cents(0))
-    repaid = Cents(min(debt, muldiv_down(held * price, BPS, CENTS_SCALE * full)))
-    return Split(repaid=repaid, seized=held, surplus=Sats(0), bad_debt=Cents(debt - repaid))
 
 
 def fee_shares(fee: Sats, *, payees: int) -> tuple[Sats, ...]:

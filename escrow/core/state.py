@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from escrow.core.regions.loan import Draft, Loan, LoanEvent, evolve_loan
+from escrow.core.regions.loan import Draft, Loan, LoanEvent, OfferMade, evolve_loan
 from escrow.core.regions.system import System, SystemEvent, evolve_system
 from escrow.core.regions.token import Token, TokenEvent, evolve_token
 from escrow.core.regions.vault import Vault, VaultEvent, evolve_vault
+from escrow.core.terms import Terms
 from escrow.core.units import Seconds
 
 
@@ -41,10 +42,15 @@ class Escrow:
     vault: Vault = Vault()
     token: Token = Token()
     incidents: tuple[Incident, ...] = ()
+    agreed: Terms | None = None
+    """The first terms: what the vault was built on. Terms that refinance the loan change nothing
+    of that."""
 
 
 def evolve(escrow: Escrow, event: Event) -> Escrow:
     """Fold one event into the region that it belongs to."""
+    if isinstance(event, OfferMade):
+        return replace(escrow, loan=evolve_loan(escrow.loan, event), agreed=event.terms)
     if isinstance(event, LoanEvent):
         return replace(escrow, loan=evolve_loan(escrow.loan, event))
     if isinstance(event, VaultEvent):

@@ -22,6 +22,16 @@ MAX_RATE: Final = Bps(100_000)
 """A rate above 1,000 % a year is refused as absurd."""
 MAX_PRINCIPAL: Final = Cents(2**63 - 1)
 """Largest principal: the contract keeps it in 64 bits."""
+MAX_BONUS: Final = Bps(5_000)
+"""Widest bonus and widest liquidation fee."""
+MAX_SPAN: Final = Seconds(30 * DAY)
+"""Longest cure time, dispute and auction."""
+MAX_STEPS: Final = 1_000
+"""Most times that an auction's price falls before its tail."""
+NOBODY: Final = "0x" + 40 * "0"
+"""No arbiter."""
+NEW: Final = "0x" + 64 * "0"
+"""The origin of terms that refinance no other loan."""
 MAX_FEE_BOUND: Final = Sats(10_000_000)
 """No terms may let a payout burn more than 0.1 BTC in fees."""
 
@@ -32,7 +42,11 @@ class Liquidation(IntEnum):
     TAKE_OVER = 0
     """The lender takes coins worth debt and bonus; the rest goes back to the borrower."""
     THIRD_PARTY = 1
-    """Anyone repays the debt and gets coins worth it and the bonus, a discount to the price."""
+    """Anyone repays debt, all or part, and gets coins worth it and the bonus: a discount."""
+    PARTIAL = 2
+    """Anyone buys just so many coins that the loan-to-value is back at the target (Strike)."""
+    AUCTION = 3
+    """The price of the coins falls with time until somebody takes them (Maker's ``Clipper``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +94,28 @@ class Terms:
     """Bound on the miner's fee of one payout."""
     nonce: int
     """Makes the id of otherwise equal loans differ."""
+    target_ltv: Bps = Bps(0)
+    """``PARTIAL``: the sale stops where the loan-to-value is this; 0 under other kinds."""
+    fee_bps: Bps = Bps(0)
+    """Liquidation fee: this part of what a buyer pays is the lender's and covers no debt."""
+    min_left: Cents = Cents(0)
+    """A sale leaves no debt, or at least this much (Aave's ``MIN_LEFTOVER``, Maker's ``dust``)."""
+    buf_bps: Bps = Bps(0)
+    """``AUCTION``: where the price starts, as a part of the oracle's (Maker's ``buf``)."""
+    cut_bps: Bps = Bps(0)
+    """``AUCTION``: what is left of the price after each step (``StairstepExponentialDecrease``)."""
+    step: Seconds = Seconds(0)
+    """``AUCTION``: how long a step lasts."""
+    tail: Seconds = Seconds(0)
+    """``AUCTION``: it is stale after this long, and must be begun anew."""
+    cusp_bps: Bps = Bps(0)
+    """``AUCTION``: it is stale once less than this part of its first price is left."""
+    arbiter: str = NOBODY
+    """EVM address of who decides on a disputed margin call; nobody: calls cannot be disputed."""
+    dispute: Seconds = Seconds(0)
+    """How long a dispute holds the call up if the arbiter is silent."""
+    origin: str = NEW
+    """Id of the loan that these terms refinance. It keeps that id."""
 
 
 def check_terms(terms: Terms, *, at: Seconds) -> None:
@@ -89,7 +125,8 @@ def check_terms(terms: Terms, *, at: Seconds) -> None:
     ``refund_locktime``): otherwise the borrower could leave while the lender may still act.
 
     Raises ``Rejected``: ``terms/parties``, ``terms/ltv-order``, ``terms/time-order``,
-    ``terms/size``, ``terms/rate``, ``offer/expired``.
+    ``terms/size``, ``terms/rate``, ``offer/expired``, ``terms/target``, ``terms/auction``,
+    ``terms/arbiter``.
     """
     # Initial may equal restore, but between restore and call there must be room to recover.
     if not (
@@ -120,11 +157,13 @@ def check_terms(terms: Terms, *, at: Seconds) -> None:
     sizes = (
         ("principal", terms.principal, 1, MAX_PRINCIPAL),
         ("confirmations", terms.confirmations, 1, 100),
-        ("bonus_bps", terms.bonus_bps, 0, 5_000),
+        ("bonus_bps", terms.bonus_bps, 0, MAX_BONUS),
         ("max_fee", terms.max_fee, 1, MAX_FEE_BOUND),
-        ("cure", terms.cure, 1, 30 * DAY),
+        ("cure", terms.cure, 1, MAX_SPAN),
         ("grace", terms.grace, 0, 365 * DAY),
         ("nonce", terms.nonce, 0, 2**256 - 1),
+        ("fee_bps", terms.fee_bps, 0, MAX_BONUS),
+        ("min_left", terms.min_left, 0, terms.principal),
     )
     for name, value, low, high in sizes:
         if not low <= value <= high:
@@ -133,3 +172,37 @@ def check_terms(terms: Terms, *, at: Seconds) -> None:
         raise Rejected("terms/rate", rate_bps=terms.rate_bps)
     if not terms.borrower or not terms.lender or terms.borrower.lower() == terms.lender.lower():
         raise Rejected("terms/parties")
+    _check_kind(terms)
+    # A third person with time to decide, or neither.
+    if terms.arbiter == NOBODY:
+        named = terms.dispute == 0
+    else:
+        named = 0 < terms.dispute <= MAX_SPAN and terms.arbiter.lower() not in (
+            terms.borrower.lower(),
+            terms.lender.lower(),
+        )
+    if not named:
+        raise Rejected("terms/arbiter", dispute=terms.dispute)
+
+
+def _check_kind(terms: Terms) -> None:
+    """What a kind of liquidation does not use is zero, so that nobody signs idle words."""
+    partial = terms.liquidation is Liquidation.PARTIAL
+    # A sale moves towards its target only while a coin sold covers more than the target share.
+    reachable = (
+        0 < terms.target_ltv <= terms.restore_ltv
+        and terms.target_ltv * (BPS + terms.bonus_bps) < (BPS - terms.fee_bps) * BPS
+    )
+    if not (reachable if partial else terms.target_ltv == 0):
+        raise Rejected("terms/target", target=terms.target_ltv, restore=terms.restore_ltv)
+    sound = (
+        terms.bonus_bps == 0
+        and BPS <= terms.buf_bps <= 2 * BPS
+        and 0 < terms.cut_bps < BPS
+        and 0 < terms.step <= terms.tail <= MAX_SPAN
+        and terms.tail <= MAX_STEPS * terms.step
+        and 0 < terms.cusp_bps <= BPS
+    )
+    idle = not (terms.buf_bps or terms.cut_bps or terms.step or terms.tail or terms.cusp_bps)
+    if not (sound if terms.liquidation is Liquidation.AUCTION else idle):
+        raise Rejected("terms/auction", buf=terms.buf_bps, cut=terms.cut_bps, tail=terms.tail)

@@ -76,11 +76,7 @@ def _json(value: dict[str, object]) -> str:
 
 
 def _contracts(world: World) -> dict[str, object]:
-    parts = world.evm.contracts
-    return {
-        part.name: "0x" + part.address.hex()
-        for part in (parts.cash, parts.prices, parts.pledge, parts.book)
-    }
+    return {part.name: "0x" + part.address.hex() for part in world.evm.contracts.parts}
 
 
 def _genesis(world: World) -> dict[str, object]:

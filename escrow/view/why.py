@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from escrow.core.laws import Step
 from escrow.core.phases import debt_now, terms_of
 from escrow.core.regions import loan as ln
@@ -35,7 +37,7 @@ def why(step: Step) -> str:
         case PriceMarked(price=new):
             return f"round {new.round}: 1 BTC costs {price(new.price)}, signed by the quorum"
         case ln.OfferMade(terms=t):
-            kind = "lender takes over" if t.liquidation is Liquidation.TAKE_OVER else "sale"
+            kind = _KINDS[t.liquidation]
             return (
                 f"up to {money(t.principal)} at {percent(t.rate_bps)} a year; levels "
                 f"{percent(t.initial_ltv)} / {percent(t.call_ltv)} / "
@@ -68,6 +70,20 @@ def why(step: Step) -> str:
             late = active_seconds(before.system, at=at) - getattr(before.loan, "deadline", 0)
             level = percent(terms_of(before.loan).call_ltv)
             return f"{span(late)} past the deadline; loan-to-value {_ltv(before, at=at)} ≥ {level}"
+        case ln.Withdrawn(sats=sats):
+            t = terms_of(before.loan)
+            return f"{coins(sats)} freed: what stays is within {percent(t.initial_ltv)}"
+        case ln.Refinanced(terms=t, settled=settled):
+            return f"{money(settled)} settled; new terms: {percent(t.rate_bps)} a year, until " + (
+                moment(t.maturity)
+            )
+        case ln.Disputed():
+            t = terms_of(before.loan)
+            return f"the call does not expire until the arbiter decides, at most {span(t.dispute)}"
+        case ln.Resolved(upheld=upheld):
+            return "the call was wrong and is void" if upheld else "the call stands; time is back"
+        case ln.AuctionBegun(reason=reason):
+            return f"{_reason(reason, before, at=at)}: the price of the coins falls from here"
         case ln.Liquidated():
             return _liquidated(event, before)
         case ln.LoanRecovered():
@@ -134,18 +150,34 @@ def why(step: Step) -> str:
             return f"noted, not refused: {code}"
 
 
+_KINDS = {
+    Liquidation.TAKE_OVER: "lender takes over",
+    Liquidation.THIRD_PARTY: "sale",
+    Liquidation.PARTIAL: "sale back to a target",
+    Liquidation.AUCTION: "auction",
+}
+
+
+def _reason(reason: ln.Reason, before: Escrow, *, at: Seconds) -> str:
+    match reason:
+        case ln.Reason.CALL_EXPIRED:
+            return "the margin call expired"
+        case ln.Reason.LEVEL:
+            level = percent(terms_of(before.loan).liquidation_ltv)
+            return f"loan-to-value {_ltv(before, at=at)} ≥ liquidation level {level}"
+        case ln.Reason.DEFAULT:
+            return "unpaid after maturity and grace"
+        case _:
+            assert_never(reason)
+
+
 def _liquidated(event: ln.Liquidated, before: Escrow) -> str:
-    reasons = {
-        ln.Reason.CALL_EXPIRED: "the margin call expired",
-        ln.Reason.LEVEL: (
-            f"loan-to-value {_ltv(before, at=event.at)} ≥ liquidation level "
-            f"{percent(terms_of(before.loan).liquidation_ltv)}"
-        ),
-        ln.Reason.DEFAULT: "unpaid after maturity and grace",
-    }
     split = event.split
-    loss = f"; bad debt {money(split.bad_debt)}" if split.bad_debt else ""
+    rest = f"; bad debt {money(split.bad_debt)}" if split.bad_debt else ""
+    if split.left:
+        rest = f"; {money(split.left)} stays owed"
     return (
-        f"{reasons[event.reason]}; owed {money(event.debt)} at {price(event.price)}: "
-        f"{coins(split.seized)} seized, {coins(split.surplus)} back to the borrower{loss}"
+        f"{_reason(event.reason, before, at=event.at)}; owed {money(event.debt)} at "
+        f"{price(event.price)}: {coins(split.seized)} seized, {coins(split.surplus)} back to the "
+        f"borrower{rest}"
     )

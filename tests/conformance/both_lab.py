@@ -22,7 +22,7 @@ from escrow.core.regions.token import Burned, Minted, Retired, TokensFreed, Toke
 from escrow.core.roles import Role
 from escrow.core.state import Escrow, Incident, evolve
 from escrow.core.terms import Liquidation, Terms
-from escrow.core.units import DAY, HOUR, Bps, Cents, PriceE8, Sats, Seconds
+from escrow.core.units import DAY, HOUR, MAX_MONEY, Bps, Cents, PriceE8, Sats, Seconds
 from escrow.core.verbs.accept import Accept
 from escrow.core.verbs.burn import BurnTokens
 from escrow.core.verbs.cancel import Cancel
@@ -44,8 +44,11 @@ from escrow.core.verbs.top_up import TopUp
 
 START = Seconds(1_764_547_200)
 HEARTBEAT = HOUR
+AUCTION_CAP = 10**18
 MAX = 2**256 - 1
-CASH = 10**30
+CASH = 10**18
+ALL_RIGHTS = 31
+FOR_EVER = 2**40 - 1
 SCRIPT = bytes.fromhex("0014" + "11" * 20)
 CALLERS = (Role.BORROWER, Role.LENDER, Role.LIQUIDATOR, Role.OPERATOR, Role.STRANGER)
 PHASES = {
@@ -97,15 +100,24 @@ class Lab:
                 cash_name="Cash",
                 cash_symbol="C",
                 issuer=raw(operator),
+                registrar=raw(operator),
+                authority=raw(operator),
+                guardian=raw(operator),
                 oracles=tuple(map(raw, self.oracles)),
                 oracle_quorum=2,
                 heartbeat=HEARTBEAT,
                 attestors=tuple(map(raw, self.attestors)),
                 attestor_quorum=2,
+                supply_cap=MAX_MONEY,
+                auction_cap=AUCTION_CAP,
             ),
             account=operator,
             chain=self.chain,
         )
+        registry = self.contracts.registry
+        registry.send(operator, "set_rule", 1, 643, ALL_RIGHTS)
+        entries = [(raw(account), 1, 643, FOR_EVER) for account in self.people.values()]
+        registry.send(operator, "admit", entries)
         for account in self.people.values():
             self.contracts.cash.send(operator, "mint", raw(account), CASH)
             self.contracts.cash.send(account, "approve", self.contracts.book.address, MAX)
@@ -244,7 +256,7 @@ class Both:
         assert active == active_seconds(self.state.system, at=self.now)
         for role, account in self.lab.people.items():
             assert client.contracts.cash.call("balanceOf", raw(account)) == self.cash[role], role
-            assert client.contracts.pledge.call("balanceOf", raw(account)) == self.tokens[role]
+            assert client.contracts.pledge.call("spendable", raw(account)) == self.tokens[role]
 
     # --- the verbs ---
 
@@ -310,8 +322,7 @@ class Both:
         how many seconds ago."""
         reserves = Sats(max(0, outstanding(self.state.token) + sats + spare))
         args = self._attested(
-            typed.sign_attestation,
-            "attestation",
+            typed.ATTESTATION,
             point,
             sats,
             reserves=reserves,
@@ -330,24 +341,27 @@ class Both:
         point = self.coins[which % len(self.coins)]
         coin = next(c for c in self.state.vault.coins if c.outpoint == point)
         self._ask(SawCoinGone(Role.WATCHER, self.now, point, "theft"))
-        args = self._attested(
-            typed.sign_retirement, "retirement", point, coin.sats, deadline=self.now + HOUR
-        )
+        args = self._attested(typed.RETIREMENT, point, coin.sats, deadline=self.now + HOUR)
         command = Retire(Role.ATTESTOR, self.now, point, coin.sats)
         return self.both(Role.STRANGER, command, "pledge", "retire", *args)
 
-    def _attested(self, sign, word: str, point: str, sats: int, **rest: object):
+    def _attested(self, struct: typed.Struct, point: str, sats: int, **rest: object):
+        borrower = raw(self.lab.people[Role.BORROWER])
         message = {
             "loan": self.loan,
-            "holder": raw(self.lab.people[Role.BORROWER]),
+            "holder": borrower,
+            "pledgor": borrower,
             "txid": bytes.fromhex(point[:64]),
             "vout": int(point[65:]),
             "sats": sats,
             **rest,
         }
         domain = self.lab.contracts.pledge.domain
-        sigs = [sign(who, **{word: message}, domain=domain) for who in self.lab.attestors[:2]]
-        return tuple(message.values()), sigs
+        sigs = [
+            typed.sign(who, struct=struct, message=message, domain=domain)
+            for who in self.lab.attestors[:2]
+        ]
+        return struct.values(message), sigs
 
     def top_up(self, by: Role, sats: int) -> Answer:
         return self._to_book(by, TopUp(by, self.now, Sats(sats)), "top_up", sats)
@@ -379,7 +393,7 @@ class Both:
 
     def liquidate(self, by: Role) -> Answer:
         command = Liquidate(by, self.now, Liquidation.THIRD_PARTY)
-        return self._to_book(by, command, "liquidate", MAX)
+        return self._to_book(by, command, "liquidate", MAX, 0)
 
     def recovered(self, by: Role) -> Answer:
         return self._to_book(by, NoteRecovery(by, self.now), "recovered")
@@ -390,8 +404,9 @@ class Both:
             sats = self.tokens[by]
         self.burner = by
         number = self.lab.contracts.pledge.call("burn_count")
+        request = self.lab.contracts.pledge.call("burns_of", raw(self.lab.people[by]))
         command = BurnTokens(by, self.now, number, Sats(sats), script.hex())
-        return self.both(by, command, "pledge", "burn", self.loan, sats, script)
+        return self.both(by, command, "pledge", "burn", self.loan, sats, script, request)
 
 
 def terms(lab: Lab, **changes: object) -> Terms:

@@ -1,8 +1,8 @@
-"""The four contracts on a real chain, people with keys, and short words for what they do."""
+"""The contracts on a real chain, people with keys, and short words for what they do."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,17 +12,27 @@ from eth_account.signers.local import LocalAccount
 
 from escrow.adapters.evm import typed
 from escrow.adapters.evm.chain import Chain
-from escrow.adapters.evm.contracts import Contracts, Deployment, deploy
+from escrow.adapters.evm.contracts import Contract, Contracts, Deployment, deploy
 from escrow.core.errors import Rejected
 from escrow.core.units import COIN, DAY, HOUR, MAX_MONEY
 
 GENESIS = 1_740_000_000
 """2025-02-19, seconds."""
 HEARTBEAT = HOUR
+AUCTION_CAP = 10**10
+BATCH_GAS = 4_000_000
+DEVIATION = 2_000
+"""Bps of the last price."""
+DELAY = 2 * DAY
 P2TR = bytes.fromhex("5120") + bytes(range(32))
 P2WPKH = bytes.fromhex("0014") + bytes(range(20))
 PRICE = 100_000 * COIN
 """100,000.00 a coin."""
+KIND, JURISDICTION = 1, 643
+"""Class and jurisdiction of everybody here that is admitted."""
+HOLD_PLEDGE, HOLD_CASH, BORROW, LEND, LIQUIDATE = 1, 2, 4, 8, 16
+ALL_RIGHTS = 31
+FOR_EVER = 2**40 - 1
 OPENED, ACTIVE, MARGIN_CALL, LIQUIDATING, REPAID, SEIZED, CANCELLED, RECOVERED = range(1, 9)
 
 
@@ -32,6 +42,19 @@ class Clock:
 
     def at_least(self, t: int, /) -> None:
         self.now = max(self.now, t)
+
+
+AUCTION = {
+    "liquidation": 3,
+    "bonus_bps": 0,
+    "buf_bps": 12_000,
+    "cut_bps": 9_900,
+    "step": 90,
+    "tail": 7_200,
+    "cusp_bps": 4_000,
+}
+"""Terms of an auction, as Maker's."""
+PARTIAL = {"liquidation": 2, "target_ltv": 6_000}
 
 
 def person(number: int) -> LocalAccount:
@@ -49,9 +72,11 @@ class Lab:
         self.borrower, self.lender, self.keeper, self.buyer, self.issuer, self.stranger = (
             person(number) for number in range(1, 7)
         )
+        self.registrar, self.authority, self.guardian = (person(number) for number in (7, 8, 9))
         self.oracles = [person(number) for number in range(11, 16)]
         self.attestors = [person(number) for number in range(21, 26)]
-        everyone = [self.borrower, self.lender, self.keeper, self.buyer, self.issuer, self.stranger]
+        admitted = [self.borrower, self.lender, self.keeper, self.buyer, self.issuer]
+        everyone = [*admitted, self.stranger, self.registrar, self.authority, self.guardian]
         self.clock = Clock(GENESIS)
         self.chain = Chain(
             chain_id=31337,
@@ -65,17 +90,28 @@ class Lab:
                 cash_name="Test rouble",
                 cash_symbol="TRUB",
                 issuer=raw(self.issuer),
+                registrar=raw(self.registrar),
+                authority=raw(self.authority),
+                guardian=raw(self.guardian),
                 oracles=tuple(map(raw, self.oracles)),
                 oracle_quorum=3,
+                wide_quorum=5,
                 heartbeat=HEARTBEAT,
+                deviation_bps=DEVIATION,
                 attestors=tuple(map(raw, self.attestors)),
                 attestor_quorum=3,
+                rotation_delay=DELAY,
+                supply_cap=MAX_MONEY,
+                auction_cap=AUCTION_CAP,
             ),
             account=self.issuer,
             chain=self.chain,
         )
         self.cash, self.prices = self.contracts.cash, self.contracts.prices
         self.pledge, self.book = self.contracts.pledge, self.contracts.book
+        self.registry = self.contracts.registry
+        self.rule(ALL_RIGHTS)
+        self.admit(*map(raw, admitted))
         self.coins = 0
         self._saved = [(self.chain.snapshot(), self.clock.now, 0)]
 
@@ -128,6 +164,13 @@ class Lab:
             "bonus_bps": 500,
             "max_fee": 50_000,
             "nonce": 1,
+            "target_ltv": 0,
+            "fee_bps": 0,
+            "min_left": 0,
+            **dict.fromkeys(("buf_bps", "cut_bps", "step", "tail", "cusp_bps"), 0),
+            "arbiter": bytes(20),
+            "dispute": 0,
+            "origin": bytes(32),
         } | changes
 
     # Signed things
@@ -138,18 +181,29 @@ class Lab:
             typed.sign_terms(signer, terms=terms, domain=self.book.domain) for signer in signers
         ]
 
-    def price(self, price: int = PRICE, **changes: int) -> dict[str, object]:
-        return {
-            "round": self.prices.call("last_round") + 1,
-            "price": price,
-            "at": self.now,
-        } | changes
+    def reports(
+        self,
+        prices: Sequence[int],
+        *,
+        round: int | None = None,
+        at: int | None = None,
+        oracles: Sequence[LocalAccount] = (),
+    ) -> tuple[int, int, list[tuple[int, typed.Sig]]]:
+        """What ``post`` takes: one price an oracle, in the order given."""
+        number = self.prices.call("last_round") + 1 if round is None else round
+        moment = self.now if at is None else at
+        who = oracles or self.oracles
+        return (
+            number,
+            moment,
+            [
+                (price, self.sign_price(oracle, round=number, price=price, at=moment))
+                for oracle, price in zip(who, prices, strict=False)
+            ],
+        )
 
-    def sign_price(self, price: Mapping[str, object], count: int = 3) -> list[typed.Sig]:
-        return [
-            typed.sign_price(oracle, price=price, domain=self.prices.domain)
-            for oracle in self.oracles[:count]
-        ]
+    def sign_price(self, oracle: LocalAccount, **price: int) -> typed.Sig:
+        return typed.sign_price(oracle, price=price, domain=self.prices.domain)
 
     def attestation(self, loan: bytes, sats: int, **changes: object) -> dict[str, object]:
         self.coins += 1
@@ -162,7 +216,8 @@ class Lab:
             "reserves": MAX_MONEY,
             "seen_at": self.now,
             "bitcoin_block": b"\xb1" * 32,
-            # Of a retirement; an attestation has none.
+            # Of a retirement; an attestation has neither.
+            "pledgor": raw(self.borrower),
             "deadline": self.now + DAY,
         } | changes
 
@@ -178,13 +233,48 @@ class Lab:
             for attestor in self.attestors[:count]
         ]
 
+    def permit(
+        self,
+        token: Contract,
+        owner: LocalAccount,
+        spender: bytes,
+        amount: int,
+        *,
+        signer: LocalAccount | None = None,
+        **changes: int,
+    ) -> tuple[object, ...]:
+        """A signed approval as ``permit`` takes it, good until the next second."""
+        message = {
+            "owner": raw(owner),
+            "spender": spender,
+            "value": amount,
+            "nonce": token.call("nonces", raw(owner)),
+            "deadline": self.now,
+        } | changes
+        sig = typed.sign_permit(signer or owner, permit=message, domain=token.domain)
+        return (*(message[name] for name in ("owner", "spender", "value", "deadline")), *sig)
+
+    # Who takes part
+
+    def rule(self, rights: int, *, kind: int = KIND, jurisdiction: int = JURISDICTION) -> Any:
+        return self.registry.send(self.registrar, "set_rule", kind, jurisdiction, rights)
+
+    def admit(self, *accounts: bytes, kind: int = KIND, until: int = FOR_EVER) -> Any:
+        entries = [(account, kind, JURISDICTION, until) for account in accounts]
+        return self.registry.send(self.registrar, "admit", entries, gas=BATCH_GAS)
+
+    def suspend(self, *accounts: bytes) -> Any:
+        return self.registry.send(self.registrar, "suspend", accounts, gas=BATCH_GAS)
+
     # Things done
 
-    def post(self, price: int = PRICE, **changes: int) -> Any:
-        message = self.price(price, **changes)
-        return self.prices.send(
-            self.keeper, "post", *typed.PRICE.values(message), self.sign_price(message)
-        )
+    def post(self, *prices: int, **changes: Any) -> Any:
+        """A round of these prices; of one price, by three oracles, by five where it is a jump."""
+        if len(prices) < 2:
+            price = prices[0] if prices else PRICE
+            last = self.prices.call("latest")[0] or price
+            prices = (price,) * (5 if abs(price - last) * 10_000 > DEVIATION * last else 3)
+        return self.prices.send(self.keeper, "post", *self.reports(prices, **changes))
 
     def mint(self, loan: bytes, sats: int, **changes: object) -> dict[str, object]:
         att = self.attestation(loan, sats, **changes)
@@ -192,6 +282,12 @@ class Lab:
             self.keeper, "mint", typed.ATTESTATION.values(att), self.sign_attestation(att)
         )
         return att
+
+    def burn(
+        self, who: LocalAccount, loan: bytes, sats: int, script: bytes = P2TR, **changes: int
+    ) -> Any:
+        request = changes.get("request", self.pledge.call("burns_of", raw(who)))
+        return self.pledge.send(who, "burn", loan, sats, script, request)
 
     def retire(self, ret: Mapping[str, object], **changes: object) -> Any:
         message = dict(ret) | changes
@@ -258,7 +354,8 @@ class Lab:
         return int(self.pledge.call("held", typed.loan_id(terms)))
 
     def tokens(self, account: LocalAccount) -> int:
-        return int(self.pledge.call("balanceOf", raw(account)))
+        """What it may spend."""
+        return int(self.pledge.call("spendable", raw(account)))
 
     def money(self, account: LocalAccount) -> int:
         return int(self.cash.call("balanceOf", raw(account)))

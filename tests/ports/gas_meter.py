@@ -9,15 +9,22 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from contracts_lab import P2TR, PRICE, Lab, raw
+from contracts_lab import ALL_RIGHTS, AUCTION, PARTIAL, PRICE, Lab, raw
 
 from escrow.adapters.evm import typed
 from escrow.adapters.evm.block import Receipt
-from escrow.core.units import COIN, DAY
+from escrow.adapters.evm.contracts import CONTRACTS
+from escrow.core.units import COIN, DAY, HOUR
 
 FILE = Path(__file__).resolve().parents[2] / "contracts" / "gas.json"
-HALF = PRICE // 2
+HALF, LOW = PRICE // 2, PRICE * 2 // 5
+"""Prices at which a loan of 70,000.00 on two coins is called, and realised."""
+OTHERS = [bytes([number]) * 20 for number in range(0x44, 0x4E)]
+"""Registered accounts that have nothing."""
+Attestation = dict[str, object]
+Terms = dict[str, Any]
 Observer = Callable[[str, Receipt], None]
 """Is told each figure's name and receipt, right after the transaction."""
 
@@ -54,104 +61,158 @@ class Meter(Notes):
     def __init__(self, observe: Observer | None = None) -> None:
         super().__init__(observe)
         lab = self.lab
-        names = ("CashToken", "PriceRounds", "PledgeToken", "EscrowBook")
-        made = [entry.receipt for entry in lab.chain.transactions()]
-        for name, each in zip(names, made, strict=True):
-            self.used[f"deploy {name}"] = each.gas_used
-            self.addresses[each.contract_address or b""] = name
-        # Others use the market already: the book holds tokens, the vault has outstanding ones.
-        self.other = lab.active(sats=3 * COIN, nonce=99, draw_by=lab.terms()["draw_by"] + 100 * DAY)
+        created = [each.receipt for each in lab.chain.transactions()]
+        for name, receipt in zip(CONTRACTS, created, strict=False):
+            assert receipt.contract_address
+            self.used[f"deploy {name}"] = receipt.gas_used
+            self.addresses[receipt.contract_address] = name
+        # Others use the market already, and one loan is in auction.
+        lab.active(sats=3 * COIN, nonce=99)
         for who in (lab.borrower, lab.buyer):
             lab.fund(who, 10**12)
-        lab.mint(b"\x05" * 32, COIN, holder=raw(lab.buyer))
-        lab.mint(b"\x05" * 32, COIN, holder=raw(lab.lender))
-        lab.mint(b"\x05" * 32, COIN)
+        for who in (lab.buyer, lab.lender, lab.borrower):
+            lab.mint(b"\x05" * 32, COIN, holder=raw(who))
         lab.wait(12)
 
-    def mint(self, name: str, loan: bytes, *, count: int = 3, **changes: object):
+    def mint(self, name: str, loan: bytes, *, count: int = 3, **changes: object) -> Attestation:
         lab = self.lab
         att = lab.attestation(loan, 2 * COIN, **changes)
         values, sigs = typed.ATTESTATION.values(att), lab.sign_attestation(att, count=count)
         self.note(name, lab.pledge.send(lab.keeper, "mint", values, sigs))
         return att
 
-    def post(self, name: str, price: int = PRICE, *, count: int = 3) -> None:
-        lab = self.lab
-        message = lab.price(price)
-        values, sigs = typed.PRICE.values(message), lab.sign_price(message, count=count)
-        self.note(name, lab.prices.send(lab.keeper, "post", *values, sigs))
-
-    def do(self, name: str, who, verb: str, terms, *args: int) -> None:
+    def do(self, name: str, who: Any, verb: str, terms: Terms, *args: int) -> None:
         self.note(name, self.lab.do(who, verb, terms, *args))
 
-    def loan(self, **changes: object) -> tuple[dict[str, object], bytes]:
+    def loan(self, **changes: object) -> Terms:
         """A loan of 70,000.00 on two coins, at PRICE."""
         lab = self.lab
-        terms = lab.active(cents=7_000_000, **changes)
+        lab.post(PRICE)
+        terms = lab.active(cents=7_000_000, nonce=len(self.used), **changes)
         lab.wait(12)
-        return terms, typed.loan_id(terms)
+        return terms
+
+    def registry(self) -> None:
+        lab = self.lab
+        self.note("registry.set_rule, new", lab.rule(ALL_RIGHTS, kind=2))
+        self.note("registry.admit, one new account", lab.admit(OTHERS[0]))
+        self.note("registry.admit, nine new accounts", lab.admit(*OTHERS[1:]))
+        self.note("registry.suspend, one", lab.suspend(OTHERS[9]))
 
     def tokens(self) -> None:
         lab = self.lab
-        loan = b"\x06" * 32
-        self.mint("pledge.mint 3 of 5, first of a loan, new holder", loan, holder=b"\x44" * 20)
-        self.mint("pledge.mint 3 of 5, known loan, new holder", loan, holder=b"\x45" * 20)
+        loan, buyer = b"\x06" * 32, raw(lab.buyer)
+        self.mint("pledge.mint 3 of 5, first of a loan, new holder", loan, holder=OTHERS[0])
+        self.mint("pledge.mint 3 of 5, known loan, new holder", loan, holder=OTHERS[1])
         att = self.mint("pledge.mint 3 of 5, known loan and holder", loan)
         self.mint("pledge.mint 4 of 5, known loan and holder", loan, count=4)
-        self.note("pledge.burn, part", lab.pledge.send(lab.borrower, "burn", loan, COIN, P2TR))
+        self.note("pledge.burn, part", lab.burn(lab.borrower, loan, COIN))
         self.note("pledge.retire 3 of 5, free tokens", lab.retire(att))
-        self.note(
-            "pledge.transfer, to a holder",
-            lab.pledge.send(lab.borrower, "transfer", raw(lab.buyer), 1),
-        )
-        self.note(
-            "cash.transfer, to a holder", lab.cash.send(lab.lender, "transfer", raw(lab.buyer), 1)
-        )
-        self.note("cash.mint, to a holder", lab.cash.send(lab.issuer, "mint", raw(lab.buyer), 1))
+        for name, token in (("pledge", lab.pledge), ("cash", lab.cash)):
+            self.note(f"{name}.transfer, to a holder", token.send(lab.lender, "transfer", buyer, 1))
+            self.note(
+                f"{name}.transfer, to a registered account that has none",
+                token.send(lab.lender, "transfer", OTHERS[2], 1),
+            )
+            values = lab.permit(token, lab.lender, raw(lab.keeper), 10)
+            self.note(f"{name}.permit, first", token.send(lab.keeper, "permit", *values))
+            freeze = token.send(lab.authority, "setFrozenTokens", OTHERS[2], 1)
+            self.note(f"{name}.setFrozenTokens", freeze)
+            force = token.send(lab.authority, "forcedTransfer", OTHERS[2], buyer, 1)
+            self.note(f"{name}.forcedTransfer, frozen", force)
+        self.note("cash.mint, to a holder", lab.cash.send(lab.issuer, "mint", buyer, 1))
 
     def prices(self) -> None:
-        self.post("prices.post 3 of 5")
-        self.post("prices.post 4 of 5", count=4)
+        lab = self.lab
+        self.note("prices.post 3 of 5", lab.post(PRICE, PRICE + COIN, PRICE + 2 * COIN))
+        self.note("prices.post 5 of 5", lab.post(*[PRICE] * 5))
+        self.note("prices.pause", lab.prices.send(lab.guardian, "pause", DAY))
+        self.note("prices.resume", lab.prices.send(lab.guardian, "resume"))
 
     def whole_loan(self) -> None:
-        """open, top up, draw, top up, repay part, close: as the peers' whole loan."""
+        """Open with coins in and cash out, top up, repay part, close: as the peers' whole loan."""
         lab = self.lab
         terms = lab.terms()
-        loan = typed.loan_id(terms)
+        lab.mint(typed.loan_id(terms), 3 * COIN)
+        self.note("book.open_and_draw", self.open_and_draw(terms, 2 * COIN, 3_000_000))
+        self.do("book.top_up", lab.borrower, "top_up", terms, COIN)
+        self.do("book.draw", lab.borrower, "draw", terms, 1_000_000)
+        self.do("book.repay, part", lab.borrower, "repay", terms, 1_000_000)
+        self.do("book.withdraw, part", lab.borrower, "withdraw", terms, COIN)
+        self.do("book.close", lab.borrower, "close", terms)
+        parts = ("open_and_draw", "top_up", "repay, part", "close")
+        self.sum("whole loan, 4 transactions", *(f"book.{name}" for name in parts))
+
+    def open_and_draw(self, terms: Terms, sats: int, cents: int) -> Receipt:
+        lab, values = self.lab, typed.encode_terms(terms)
+        signed = lab.sign_terms(terms)
+        return lab.book.send(lab.borrower, "open_and_draw", values, *signed, sats, cents)
+
+    def step_by_step(self) -> None:
+        lab = self.lab
+        terms = lab.terms(nonce=2)
         self.note("book.open", lab.open(terms))
-        lab.mint(loan, 2 * COIN)
-        self.do("book.top_up, first", lab.borrower, "top_up", terms, COIN)
+        lab.mint(typed.loan_id(terms), 2 * COIN)
+        self.do("book.top_up, first", lab.borrower, "top_up", terms, 2 * COIN)
         lab.post()
         self.do("book.draw, first", lab.borrower, "draw", terms, 3_000_000)
-        self.do("book.top_up, again", lab.borrower, "top_up", terms, COIN // 2)
-        self.do("book.draw, again", lab.borrower, "draw", terms, 1_000_000)
-        self.do("book.repay, part", lab.borrower, "repay", terms, 1_000_000)
-        self.do("book.close", lab.borrower, "close", terms)
-        names = ("open", "top_up, first", "draw, first", "top_up, again", "repay, part", "close")
-        self.sum("whole loan, 6 transactions", *(f"book.{name}" for name in names))
+        for name, nonce in (("refinance", 3), ("refinance, again", 4)):
+            new = lab.terms(nonce=nonce, origin=typed.loan_id(terms), rate_bps=1_000 + nonce)
+            values = typed.encode_terms(terms), typed.encode_terms(new), *lab.sign_terms(new)
+            self.note(f"book.{name}", lab.book.send(lab.keeper, "refinance", *values))
+            terms = new
+        self.do("book.repay, part, refinanced", lab.borrower, "repay", terms, 1_000_000)
 
     def margin(self) -> None:
         lab = self.lab
-        terms, _ = self.loan(nonce=2)
+        terms = self.loan(arbiter=raw(lab.issuer), dispute=DAY)
         lab.post(HALF)
         self.do("book.margin_call", lab.keeper, "margin_call", terms)
         lab.post(PRICE)
         self.do("book.cure", lab.keeper, "cure", terms)
         lab.post(HALF)
         lab.do(lab.keeper, "margin_call", terms)
-        lab.stay_fresh(lab.now + DAY + 1, HALF)
+        self.do("book.dispute", lab.borrower, "dispute", terms)
+        self.do("book.resolve", lab.issuer, "resolve", terms, 0)
+        lab.stay_fresh(lab.now + DAY + HOUR, HALF)
         self.do("book.expire_call", lab.keeper, "expire_call", terms)
         self.do("book.take_over", lab.lender, "take_over", terms)
 
-    def sale(self) -> None:
+    def sales(self) -> None:
+        """To a third party: part, then all; all at once; with bad debt; to a target."""
         lab = self.lab
-        for number, (name, price) in enumerate(
-            (("book.liquidate", PRICE * 2 // 5), ("book.liquidate, with bad debt", PRICE // 5))
+        terms = self.loan(liquidation=1)
+        lab.post(LOW)
+        self.do("book.liquidate, part", lab.buyer, "liquidate", terms, 3_500_000, 0)
+        for name, price, kind in (
+            ("book.liquidate, all", LOW, {"liquidation": 1}),
+            ("book.liquidate, bad debt", PRICE // 5, {"liquidation": 1}),
+            ("book.liquidate, to a target", LOW, PARTIAL),
         ):
-            lab.wait(12)
-            terms, _ = self.loan(nonce=3 + number, liquidation=1)
+            terms = self.loan(**kind)
             lab.post(price)
-            self.do(name, lab.buyer, "liquidate", terms, 2**63)
+            self.do(name, lab.buyer, "liquidate", terms, 2**63, 0)
+
+    def auctions(self) -> None:
+        """The first one ever, then such as find others under way."""
+        lab = self.lab
+        for name in ("first auction ever", "others under way"):
+            terms = self.loan(**AUCTION)
+            lab.post(LOW)
+            self.do(f"book.take, part, {name}", lab.buyer, "take", terms, COIN // 4, 2**63)
+        self.do("book.take, part, again", lab.buyer, "take", terms, COIN // 4, 2**63)
+        self.do("book.take, rest", lab.buyer, "take", terms, 2 * COIN, 2**63)
+        terms = self.loan(**AUCTION)
+        lab.post(LOW)
+        self.do("book.take, all", lab.buyer, "take", terms, 2 * COIN, 2**63)
+        terms = self.loan(**AUCTION)
+        lab.post(HALF)
+        lab.do(lab.keeper, "margin_call", terms)
+        lab.stay_fresh(lab.now + DAY + HOUR, HALF)
+        self.do("book.expire_call, to an auction", lab.keeper, "expire_call", terms)
+        lab.stay_fresh(lab.now + 3 * HOUR, HALF)
+        self.do("book.redo, of a stale auction", lab.keeper, "redo", terms)
+        self.do("book.close, in auction", lab.borrower, "close", terms)
 
     def endings(self) -> None:
         lab = self.lab
@@ -162,12 +223,18 @@ class Meter(Notes):
         self.do("book.recovered", lab.keeper, "recovered", terms)
 
     def measure(self) -> dict[str, int]:
-        self.tokens()
-        self.prices()
-        self.whole_loan()
-        self.margin()
-        self.sale()
-        self.endings()
+        for each in (
+            self.registry,
+            self.tokens,
+            self.prices,
+            self.whole_loan,
+            self.step_by_step,
+            self.margin,
+            self.sales,
+            self.auctions,
+            self.endings,
+        ):
+            each()
         return self.used
 
 

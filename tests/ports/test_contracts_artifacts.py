@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,9 +17,11 @@ from hypothesis import strategies as st
 from escrow.adapters.evm import typed
 from escrow.adapters.evm.abi import artifact
 from escrow.adapters.evm.contracts import (
+    CONTRACTS,
     Contract,
     Deployment,
     EvmChain,
+    contracts_at,
     create_address,
     creation_code,
     deploy,
@@ -26,10 +29,14 @@ from escrow.adapters.evm.contracts import (
 )
 from escrow.adapters.evm.revert import Reverted
 from escrow.core.errors import CODES, BadInput, Rejected
+from escrow.core.units import MAX_MONEY
 
+ZERO = bytes(20)
 ROOT = Path(__file__).resolve().parents[2]
 ARTIFACTS = ROOT / "escrow" / "adapters" / "evm" / "artifacts"
-NAMES = ("CashToken", "PriceRounds", "PledgeToken", "EscrowBook")
+LIBRARIES = ("regulated", "signer_set", "typed_data")
+SAID = re.compile(r'^@external\n(?:@\w+\n)*def (\w+)\([^)]*\)[^:]*:\n    """$', re.MULTILINE)
+"""External functions that say what they are, in a source."""
 
 
 @pytest.fixture(scope="module")
@@ -52,13 +59,13 @@ def test_recompiling_gives_the_artifacts():
     assert (result.returncode, result.stdout) == (0, "")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CONTRACTS)
 def test_what_an_artifact_says(name: str):
     content = json.loads((ARTIFACTS / f"{name}.json").read_text())
     assert content["compiler"] == "vyper 0.4.3"
     assert content["evm_version"] == "cancun"
     assert content["runtime_size"] < 24_576  # EIP-170
-    assert "contracts/typed_data.vy" in content["sources_sha256"] or name == "CashToken"
+    assert "contracts/typed_data.vy" in content["sources_sha256"] or name == "Registry"
     said = content["userdoc"]["methods"]
     unsaid = {
         entry["name"]
@@ -67,11 +74,13 @@ def test_what_an_artifact_says(name: str):
         and not any(signature.startswith(entry["name"] + "(") for signature in said)
     }
     # Only what the compiler leaves out: getters of public variables, and what libraries export.
-    assert unsaid <= {
-        *("balanceOf", "allowance", "totalSupply", "name", "symbol", "decimals", "issuer"),
-        *("MIN_DEPOSIT", "book", "cash", "pledge", "prices"),
-        *("approve", "quorum", "signers", "DOMAIN_SEPARATOR"),
+    getters = {
+        *("allowance", "nonces", "totalSupply", "name", "symbol", "decimals", "supply_cap"),
+        *("issuer", "authority", "registrar", "registry", "book", "cash", "pledge", "prices"),
+        *("MIN_DEPOSIT", "rights_of"),
     }
+    sources = [(ROOT / "contracts" / f"{library}.vy").read_text() for library in LIBRARIES]
+    assert unsaid <= getters | {found for source in sources for found in SAID.findall(source)}
 
 
 def test_every_reason_is_in_the_catalogue_and_every_file_has_its_pragmas():
@@ -86,7 +95,7 @@ def test_every_reason_is_in_the_catalogue_and_every_file_has_its_pragmas():
 
 
 def test_only_our_contracts_have_artifacts():
-    assert {path.stem for path in ARTIFACTS.glob("*.json")} == set(NAMES)
+    assert {path.stem for path in ARTIFACTS.glob("*.json")} == set(CONTRACTS)
     for name in ("Nothing", "../errors", "abi"):
         with pytest.raises(KeyError):
             artifact(name)
@@ -106,7 +115,9 @@ def members(struct: typed.Struct):
 
 
 @pytest.mark.parametrize(
-    "struct", [typed.TERMS, typed.ATTESTATION, typed.RETIREMENT, typed.PRICE], ids=lambda s: s.name
+    "struct",
+    [typed.TERMS, typed.ATTESTATION, typed.RETIREMENT, typed.PRICE, typed.PERMIT],
+    ids=lambda s: s.name,
 )
 @settings(max_examples=20, deadline=None, derandomize=True)
 @given(data=st.data(), chain_id=st.integers(1, 2**53), contract=st.binary(min_size=20, max_size=20))
@@ -230,15 +241,14 @@ def test_a_revert_with_a_code_is_a_rejection_with_facts(lab: Lab):
 
 
 def test_a_revert_without_a_code_is_the_chains_refusal(lab: Lab):
-    lab.cash.send(lab.issuer, "mint", raw(lab.buyer), 2**256 - 1)
     with pytest.raises(Reverted) as caught:
-        lab.cash.send(lab.issuer, "mint", raw(lab.buyer), 1)
+        lab.pledge.call("execute", bytes(32), *[ZERO] * 2, 2**256 - 1, 1, sender=lab.book.address)
     assert caught.value.code == "evm/revert"
 
 
 def test_no_such_function(lab: Lab):
     with pytest.raises(KeyError):
-        lab.cash.encode("burn", 1)
+        lab.cash.encode("redeem", 1)
 
 
 def test_events_of_others_are_left_out(lab: Lab):
@@ -262,11 +272,15 @@ def plan(lab: Lab, **changes: object) -> Deployment:
         "cash_name": "Cash",
         "cash_symbol": "CASH",
         "issuer": raw(lab.issuer),
+        "registrar": raw(lab.registrar),
+        "authority": raw(lab.authority),
+        "guardian": raw(lab.guardian),
         "oracles": (raw(lab.oracles[0]),),
         "oracle_quorum": 1,
         "heartbeat": 60,
         "attestors": (raw(lab.attestors[0]),),
         "attestor_quorum": 1,
+        "supply_cap": MAX_MONEY,
     } | changes
     return Deployment(**fields)
 
@@ -274,11 +288,21 @@ def plan(lab: Lab, **changes: object) -> Deployment:
 def test_deployed_contracts_name_each_other(lab: Lab):
     chain: EvmChain = lab.chain
     made = deploy(plan(lab), account=lab.stranger, chain=chain)
-    assert made.pledge.call("book") == made.book.address
-    assert made.book.call("pledge") == made.pledge.address
-    assert made.book.call("cash") == made.cash.address
+    for token in (made.cash, made.pledge):
+        assert token.call("book") == made.book.address
+        assert token.call("registry") == made.registry.address
+        assert token.call("authority") == raw(lab.authority)
+    for part in (made.book, made.registry):
+        assert part.call("pledge") == made.pledge.address
+        assert part.call("cash") == made.cash.address
     assert made.book.call("prices") == made.prices.address
-    assert made.book.address == create_address(raw(lab.stranger), nonce=3)
+    assert made.book.call("registry") == made.registry.address
+    assert made.registry.call("registrar") == raw(lab.registrar)
+    addresses = [create_address(raw(lab.stranger), nonce=nonce) for nonce in range(5)]
+    assert [part.address for part in made.parts] == addresses
+    again = contracts_at(raw(lab.stranger), nonce=0, chain=chain)
+    assert [part.name for part in again.parts] == list(CONTRACTS)
+    assert [part.address for part in again.parts] == addresses
 
 
 @pytest.mark.parametrize(
@@ -286,7 +310,11 @@ def test_deployed_contracts_name_each_other(lab: Lab):
     [
         ("token/signers", {"oracle_quorum": 2}),
         ("token/signers", {"attestors": ()}),
-        ("token/not-issuer", {"issuer": bytes(20)}),
+        ("token/not-issuer", {"issuer": ZERO}),
+        ("token/not-authority", {"authority": ZERO}),
+        ("registry/not-registrar", {"registrar": ZERO}),
+        ("mint/cap", {"supply_cap": 0}),
+        ("mint/cap", {"supply_cap": MAX_MONEY + 1}),
         ("price/too-old", {"heartbeat": 0}),
     ],
 )
@@ -303,32 +331,73 @@ def test_a_plan_that_cannot_be_written(lab: Lab, changes):
     assert lab.chain.nonce(raw(lab.stranger)) == 0
 
 
-def test_a_book_refuses_a_token_that_names_another(lab: Lab):
-    code = creation_code("EscrowBook", lab.cash.address, lab.pledge.address, lab.prices.address)
+def refused(lab: Lab, name: str, *args: object) -> str:
+    """The code with which a constructor refuses."""
     with pytest.raises(Reverted) as caught:
-        lab.chain.send(transaction(lab.issuer, chain=lab.chain, to=None, data=code, gas=8_000_000))
-    assert caught.value.code == "token/not-book"
+        lab.chain.call(to=None, data=creation_code(name, *args), sender=raw(lab.stranger))
+    return caught.value.code
 
 
-def test_a_book_needs_cash_and_prices(lab: Lab):
-    cash, prices = lab.cash.address, lab.prices.address
-    for first, last in ((bytes(20), prices), (cash, bytes(20))):
-        code = creation_code("EscrowBook", first, lab.pledge.address, last)
-        with pytest.raises(Reverted) as caught:
-            lab.chain.call(to=None, data=code, sender=raw(lab.issuer))
-        assert caught.value.code == "token/receiver"
+def test_a_book_refuses_parts_that_do_not_fit(lab: Lab):
+    chain, account = lab.chain, lab.stranger
+    parts = [lab.cash, lab.pledge, lab.prices, lab.registry]
+    ours = [part.address for part in parts]
+    assert refused(lab, "EscrowBook", *ours[:2], ZERO, ours[3]) == "token/receiver"
+    # Ours name another book.
+    assert refused(lab, "EscrowBook", *ours) == "token/not-book"
+    # These name the book that would be next, and each is in place of a part that fits.
+    deploy(plan(lab), account=account, chain=chain)
+    book = create_address(raw(account), nonce=9)
+    registry, cash, pledge = (create_address(raw(account), nonce=5 + n) for n in range(3))
+    rest = raw(lab.authority), registry, book
+    attestors = [b"\1" * 20], 1
+
+    def put(name: str, *args: object) -> bytes:
+        code = creation_code(name, *args)
+        receipt = chain.send(transaction(account, chain=chain, to=None, data=code, gas=8_000_000))
+        assert receipt.contract_address is not None
+        return receipt.contract_address
+
+    assert put("Registry", raw(lab.registrar), cash, pledge) == registry
+    assert put("CashToken", "Cash", "C", raw(lab.issuer), *rest) == cash
+    assert put("PledgeToken", *attestors, *rest, MAX_MONEY) == pledge
+    other = put("Registry", raw(lab.registrar), cash, lab.pledge.address)
+    prices = lab.prices.address
+    assert create_address(raw(account), nonce=chain.nonce(raw(account))) == book
+    for bad, code in (
+        ((lab.cash.address, pledge, prices, registry), "token/not-book"),
+        ((cash, lab.pledge.address, prices, registry), "token/not-book"),
+        ((cash, pledge, prices, other), "token/not-registry"),
+        ((cash, pledge, prices, lab.registry.address), "token/not-registry"),
+    ):
+        assert refused(lab, "EscrowBook", *bad) == code
+    assert put("EscrowBook", cash, pledge, prices, registry) == book
 
 
-def test_a_token_does_not_name_itself_or_nobody(lab: Lab):
-    mine = create_address(raw(lab.stranger), nonce=0)
-    for book in (bytes(20), mine):
-        code = creation_code("PledgeToken", [b"\1" * 20], 1, book)
-        with pytest.raises(Reverted) as caught:
-            lab.chain.call(to=None, data=code, sender=raw(lab.stranger))
-        assert caught.value.code == "token/receiver"
+@pytest.mark.parametrize("name", ["CashToken", "PledgeToken"])
+def test_a_token_names_an_authority_a_registry_and_a_book_that_is_not_itself(lab: Lab, name: str):
+    one, mine = b"\1" * 20, create_address(raw(lab.stranger), nonce=0)
+
+    def code(authority: bytes, registry: bytes, book: bytes) -> str:
+        rest = authority, registry, book
+        if name == "CashToken":
+            return refused(lab, name, "Cash", "C", one, *rest)
+        return refused(lab, name, [one], 1, *rest, MAX_MONEY)
+
+    assert code(ZERO, one, one) == "token/not-authority"
+    assert code(one, ZERO, one) == "token/not-registry"
+    assert code(one, one, ZERO) == "token/receiver"
+    assert code(one, one, mine) == "token/receiver"
+
+
+def test_a_registry_names_a_registrar_and_two_tokens(lab: Lab):
+    one = b"\1" * 20
+    assert refused(lab, "Registry", ZERO, one, one) == "registry/not-registrar"
+    assert refused(lab, "Registry", one, ZERO, one) == "token/receiver"
+    assert refused(lab, "Registry", one, one, ZERO) == "token/receiver"
 
 
 def test_no_contract_takes_ether(lab: Lab):
-    for contract in (lab.cash, lab.prices, lab.pledge, lab.book):
+    for contract in lab.contracts.parts:
         with pytest.raises(Reverted):
             lab.chain.call(to=contract.address, value=1, sender=raw(lab.issuer))

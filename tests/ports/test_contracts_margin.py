@@ -255,12 +255,12 @@ def test_under_take_over_only_the_lender(lab: Lab):
 def test_under_sale_anyone_but_the_borrower(lab: Lab):
     terms = expired(lab, liquidation=1)
     lab.fund(lab.borrower, 10**9)
-    lab.fund(lab.stranger, 10**9)
+    lab.fund(lab.keeper, 10**9)
     with refuses("liquidate/self"):
         lab.do(lab.borrower, "liquidate", terms, 2**255)
     with refuses("liquidate/kind"):
         lab.do(lab.lender, "take_over", terms)
-    lab.do(lab.stranger, "liquidate", terms, 2**255)
+    lab.do(lab.keeper, "liquidate", terms, 2**255)
 
 
 # Liquidation: when

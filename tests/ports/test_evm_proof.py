@@ -6,7 +6,7 @@ import json
 
 import pytest
 import rlp
-from contracts_lab import P2TR, Lab
+from contracts_lab import Lab
 from eth_hash.auto import keccak
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,7 +34,7 @@ def lab() -> Lab:
     for n, loan in enumerate(LOANS, start=1):
         lab.mint(loan, n * COIN)
         lab.wait(1)
-    lab.pledge.send(lab.borrower, "burn", LOANS[3], COIN, P2TR)
+    lab.burn(lab.borrower, LOANS[3], COIN)
     lab.chain.seal()
     return lab
 

@@ -1,4 +1,4 @@
-"""Our four contracts in the core's words: what they store, and what their events say."""
+"""Our contracts in the core's words: what they store, and what their events say."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from typing import Any, Final
 from escrow.adapters.evm.chain import Chain
 from escrow.adapters.evm.contracts import Account, Contract, Contracts, Event
 from escrow.adapters.evm.history import Topics
-from escrow.adapters.evm.typed import TERMS, encode_terms, loan_id
+from escrow.adapters.evm.typed import TERMS, checksummed, encode_terms, loan_id
 from escrow.core.decide import Command
 from escrow.core.regions.token import Burn
 from escrow.core.roles import Role
 from escrow.core.state import Escrow
 from escrow.core.terms import Liquidation, Terms
-from escrow.core.units import Cents, PriceE8, Sats, Seconds
+from escrow.core.units import MAX_CENTS, MAX_MONEY, Cents, PriceE8, Sats, Seconds
+from escrow.core.verbs.auction import Redo, Take
 from escrow.core.verbs.burn import BurnTokens
 from escrow.core.verbs.cancel import Cancel
 from escrow.core.verbs.cure import Cure
+from escrow.core.verbs.dispute import Dispute, Resolve
 from escrow.core.verbs.draw import Draw
 from escrow.core.verbs.expire_call import ExpireCall
 from escrow.core.verbs.liquidate import Liquidate
@@ -27,9 +29,11 @@ from escrow.core.verbs.mark import Mark
 from escrow.core.verbs.mint import Mint
 from escrow.core.verbs.open import Open
 from escrow.core.verbs.recover import NoteRecovery
+from escrow.core.verbs.refinance import Refinance
 from escrow.core.verbs.repay import Repay
 from escrow.core.verbs.retire import Retire
 from escrow.core.verbs.top_up import TopUp
+from escrow.core.verbs.withdraw import Withdraw
 from escrow.ports import BookEntry, OutPoint, Said
 
 PLATFORM: Final = ""
@@ -41,6 +45,27 @@ _ALL: Final = 2**63
 def terms_mapping(terms: Terms) -> dict[str, Any]:
     """The terms by field name, as EIP-712 hashes them."""
     return {name: getattr(terms, name) for name, _ in TERMS.fields}
+
+
+def terms_of_words(words: Sequence[Any]) -> Terms:
+    """The terms as an event of EscrowBook carries them."""
+    fields: dict[str, Any] = {}
+    for (name, kind), word in zip(TERMS.fields, words, strict=True):
+        if kind == "address":
+            fields[name] = checksummed(bytes.fromhex(word[2:]))
+        else:
+            fields[name] = _hex(word) if kind == "bytes32" else word
+    return Terms(**{**fields, "liquidation": Liquidation(fields["liquidation"])})
+
+
+def _liquidated(who: Mapping[str, Any], args: Mapping[str, Any]) -> Command:
+    """What was asked for, read off what came of it. Where nothing is left of the debt, all of it
+    was: the core divides as the book does."""
+    kind, over = Liquidation(args["kind"]), not args["left"]
+    if kind is Liquidation.AUCTION:
+        return Take(**who, want=MAX_MONEY if over else Sats(args["seized"]))
+    pay = MAX_CENTS if over else Cents(args["repaid"] + args["fee"])
+    return Liquidate(**who, kind=kind, pay=pay)
 
 
 def _hex(word: bytes) -> str:
@@ -229,8 +254,19 @@ class EvmWatch:
                 return Cure(**who)
             case "EscrowBook", "CallExpired":
                 return ExpireCall(**who)
+            case "EscrowBook", "Withdrawn":
+                return Withdraw(**borrower, sats=Sats(args["sats"]))
+            case "EscrowBook", "Refinanced":
+                return Refinance(**who, terms=terms_of_words(args["terms"]))
+            case "EscrowBook", "Disputed":
+                return Dispute(**borrower)
+            case "EscrowBook", "Resolved":
+                # Only the arbiter upholds a dispute; once it was silent for too long anyone ends it.
+                return Resolve(**{**who, "by": Role.ARBITER}, upheld=args["upheld"])
+            case "EscrowBook", "AuctionBegun":
+                return Redo(**who)
             case "EscrowBook", "Liquidated":
-                return Liquidate(**who, kind=Liquidation(args["kind"]))
+                return _liquidated(who, args)
             case "EscrowBook", "Recovered":
                 return NoteRecovery(**who)
             case "PledgeToken", "Minted":

@@ -135,8 +135,10 @@ class Contract:
 
 @dataclass(frozen=True, slots=True)
 class Contracts:
-    """The four contracts of a deal, as deployed."""
+    """The contracts of a deal, as deployed."""
 
+    registry: Contract
+    """``Registry``: who may take part."""
     cash: Contract
     """``CashToken``: the settlement currency."""
     prices: Contract
@@ -146,12 +148,14 @@ class Contracts:
     book: Contract
     """``EscrowBook``: the loans."""
 
+    @property
+    def parts(self) -> tuple[Contract, ...]:
+        """All of them, in the order in which they are deployed."""
+        return self.registry, self.cash, self.prices, self.pledge, self.book
+
     def events(self, logs: Iterable[Log]) -> tuple[Event, ...]:
-        """Those of the logs that are events of the four, in their order."""
-        by_address = {
-            contract.address: contract
-            for contract in (self.cash, self.prices, self.pledge, self.book)
-        }
+        """Those of the logs that are events of these contracts, in their order."""
+        by_address = {contract.address: contract for contract in self.parts}
         found = (by_address[log.address].event(log) for log in logs if log.address in by_address)
         return tuple(event for event in found if event is not None)
 
@@ -166,42 +170,89 @@ class Deployment:
     """At most 8 bytes."""
     issuer: bytes
     """The only account that mints cash."""
+    registrar: bytes
+    """The only account that records who takes part, and sets the rules for them."""
+    authority: bytes
+    """The only account that freezes tokens and forces transfers of what is not pledged."""
     oracles: tuple[bytes, ...]
     """1 to 15 distinct addresses."""
     oracle_quorum: int
+    """Oracles that report a price: odd."""
+    wide_quorum: int
+    """Oracles that report a jump: odd, from the quorum to their number."""
     heartbeat: int
     """Seconds after which a price is too old to decide anything."""
+    deviation_bps: int
+    """How far from the last price, in bps of it, a price is not a jump yet."""
+    guardian: bytes
+    """Who may pause; the zero address for nobody."""
     attestors: tuple[bytes, ...]
     """1 to 15 distinct addresses."""
     attestor_quorum: int
+    rotation_delay: int
+    """Seconds between the proposal of another set of signers and its rotation."""
+    supply_cap: int
+    """Sats: the most pledge tokens that may ever be at once."""
+    auction_cap: int
+    """Cents: the most principal that may be in auctions at once (Maker's ``Hole``)."""
+
+
+CONTRACTS: Final = ("Registry", "CashToken", "PriceRounds", "PledgeToken", "EscrowBook")
+"""In the order in which they are deployed, one nonce after the other."""
 
 
 def deploy(plan: Deployment, *, account: Account, chain: EvmChain) -> Contracts:
-    """Deploy the four with four transactions of one account.
+    """Deploy them with one transaction each, all of one account.
 
-    Token and book name each other and neither has a setter, so the book's address is computed
-    before it exists; its constructor refuses a token that names another book.
+    They name each other and none has a setter, so addresses are computed before anything is there;
+    the book comes last, and its constructor refuses parts that do not name each other and it.
     Raises ``Rejected("token/signers")`` and the like, before anything is sent.
     """
     deployer = bytes.fromhex(account.address[2:])
     nonce = chain.nonce(deployer)
-    cash, prices, pledge, book = (create_address(deployer, nonce=nonce + i) for i in range(4))
-    creations = (
-        ("CashToken", cash, (plan.cash_name, plan.cash_symbol, plan.issuer)),
-        ("PriceRounds", prices, (plan.oracles, plan.oracle_quorum, plan.heartbeat)),
-        ("PledgeToken", pledge, (plan.attestors, plan.attestor_quorum, book)),
-        ("EscrowBook", book, (cash, pledge, prices)),
+    made = contracts_at(deployer, nonce=nonce, chain=chain)
+    registry, cash, prices, pledge, book = (part.address for part in made.parts)
+    arguments: tuple[tuple[object, ...], ...] = (
+        (plan.registrar, cash, pledge),
+        (plan.cash_name, plan.cash_symbol, plan.issuer, plan.authority, registry, book),
+        _prices(plan),
+        (
+            *(plan.attestors, plan.attestor_quorum, plan.rotation_delay),
+            *(plan.authority, registry, book, plan.supply_cap),
+        ),
+        (cash, pledge, prices, registry, plan.auction_cap),
     )
-    codes = [creation_code(name, *args) for name, _, args in creations]
-    for (name, _, _), code in zip(creations[:3], codes, strict=False):
+    codes = [creation_code(name, *args) for name, args in zip(CONTRACTS, arguments, strict=True)]
+    for name, code in zip(CONTRACTS[:-1], codes, strict=False):
         try:
             chain.call(to=None, data=code, sender=deployer)
         except Reverted as error:
             raise _meaning(error, contract=name, function="constructor") from None
     for code in codes:
         chain.send(transaction(account, chain=chain, to=None, data=code, gas=CREATE_GAS))
-    made = (Contract(name, address=address, chain=chain) for name, address, _ in creations)
-    return Contracts(*made)
+    return made
+
+
+def contracts_at(deployer: bytes, *, nonce: int, chain: EvmChain) -> Contracts:
+    """Where ``deploy`` puts them, or has put them, with the account's nonces from ``nonce`` on."""
+    return Contracts(
+        *(
+            Contract(name, address=create_address(deployer, nonce=nonce + i), chain=chain)
+            for i, name in enumerate(CONTRACTS)
+        )
+    )
+
+
+def _prices(plan: Deployment) -> tuple[object, ...]:
+    return (
+        plan.oracles,
+        plan.oracle_quorum,
+        plan.wide_quorum,
+        plan.heartbeat,
+        plan.deviation_bps,
+        plan.guardian,
+        plan.rotation_delay,
+    )
 
 
 def creation_code(name: str, *args: object) -> bytes:

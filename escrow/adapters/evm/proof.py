@@ -15,10 +15,11 @@ from eth_hash.auto import keccak
 
 from escrow.core.errors import BadInput, Refused
 
-SUPPLY_SLOT: Final = 2
+SUPPLY_SLOT: Final = 3
 """Where PledgeToken keeps its supply (low 64 bits) and its count of burns (next 64)."""
-LOANS_SLOT: Final = 3
-"""Where PledgeToken keeps, by loan, the tokens outstanding (low 64 bits) and held (next 64)."""
+LOANS_SLOT: Final = 4
+"""Where PledgeToken keeps, by loan, the tokens outstanding (low 64 bits), held (next 64) and whose
+those are (first 128 bits of an address)."""
 MASK_64: Final = 2**64 - 1
 
 MAX_HEADER: Final = 2_000

@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from escrow.core.rules import Debt, Split, accrue, pay
+from escrow.core.rules import Debt, accrue, interest_due, pay
+from escrow.core.sales import Split
 from escrow.core.terms import Liquidation, Terms
-from escrow.core.units import Cents, PriceE8, Seconds
+from escrow.core.units import Cents, PriceE8, Sats, Seconds
 
 
 class Reason(Enum):
@@ -74,6 +75,16 @@ class Active:
 
 
 @dataclass(frozen=True, slots=True)
+class Dispute:
+    """The borrower says that the call is wrong; until the arbiter has spoken it does not expire."""
+
+    at: Seconds
+    """On the world's clock: the arbiter's time runs from here."""
+    active: Seconds
+    """On the active clock: what passes from here is given back if the call stands."""
+
+
+@dataclass(frozen=True, slots=True)
 class Called:
     """The borrower must bring the loan-to-value down to the restore level in time."""
 
@@ -83,15 +94,21 @@ class Called:
     """On the active clock."""
     called_at: Seconds
     """On the world's clock."""
+    dispute: Dispute | None = None
+    """Open, if any."""
+    heard: bool = False
+    """One dispute a call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Liquidating:
-    """The cure time passed. Only full repayment stops the seizure now."""
+    """The cure time passed, or an auction goes on. Full repayment stops it, or a sale that brings
+    the loan-to-value back to the restore level."""
 
     terms: Terms
     debt: Debt
     since: Seconds
+    """Of an auction: where its price starts to fall."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,8 +255,58 @@ class CallExpired:
 
 
 @dataclass(frozen=True, slots=True)
+class Disputed:
+    """The borrower disputed the call."""
+
+    at: Seconds
+    active: Seconds
+    tx: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The arbiter decided, or was silent for too long and the call stands."""
+
+    at: Seconds
+    upheld: bool
+    """The borrower was right: the call is void."""
+    deadline: Seconds
+    """Of the call that stands; 0 of a void one."""
+    tx: str
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """The borrower took excess collateral back. ``TokensFreed`` says how much."""
+
+    at: Seconds
+    sats: Sats
+    tx: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuctionBegun:
+    """The price of the coins falls from here, for the first time or anew."""
+
+    at: Seconds
+    reason: Reason
+    tx: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refinanced:
+    """New terms, which both signed, settled the old debt and go on with it as principal."""
+
+    at: Seconds
+    terms: Terms
+    settled: Cents
+    """What was owed: paid by the new lender to the old one, who may be the same."""
+    tx: str
+
+
+@dataclass(frozen=True, slots=True)
 class Liquidated:
-    """The collateral was realised in full."""
+    """Collateral was realised, all or part."""
 
     at: Seconds
     by: str
@@ -251,6 +318,10 @@ class Liquidated:
     interest: Cents
     principal: Cents
     tx: str
+    restored: bool = False
+    """A part was sold and the loan-to-value is back where no call or seizure is open."""
+    since: Seconds | None = None
+    """A part was sold and the auction goes on; its price has fallen since then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +351,11 @@ LoanEvent = (
     | MarginCalled
     | CallCured
     | CallExpired
+    | Disputed
+    | Resolved
+    | Withdrawn
+    | AuctionBegun
+    | Refinanced
     | Liquidated
     | LoanRecovered
     | LoanEnded
@@ -334,6 +410,8 @@ def evolve_loan(loan: Loan, event: LoanEvent) -> Loan:
                 accrue(debt, rate_bps=terms.rate_bps, at=event.at),
                 amount=Cents(event.interest + event.principal),
             )
+            if event.split.left:
+                return _after_part(loan, event, paid)
             cleared = replace(
                 paid,
                 principal=Cents(0),
@@ -342,6 +420,32 @@ def evolve_loan(loan: Loan, event: LoanEvent) -> Loan:
                 lost_principal=paid.principal,
             )
             return Seized(terms, cleared, event.split, event.reason)
+        case Active(), Withdrawn():
+            return loan
+        case Called(), Disputed(at=at, active=active):
+            return replace(loan, dispute=Dispute(at, active), heard=True)
+        case Called(terms, debt), Resolved(upheld=True):
+            return Active(terms, debt)
+        case Called(), Resolved(deadline=deadline):
+            return replace(loan, deadline=deadline, dispute=None)
+        case (
+            (Active(terms, debt) | Called(terms, debt) | Liquidating(terms, debt)),
+            AuctionBegun(at=at),
+        ):
+            return Liquidating(terms, debt, at)
+        case Active(terms, debt), Refinanced(at=at, terms=new, settled=settled):
+            old = accrue(debt, rate_bps=terms.rate_bps, at=at)
+            return Active(
+                new,
+                replace(
+                    old,
+                    principal=settled,
+                    interest_acc=0,
+                    drawn=Cents(old.drawn + settled),
+                    paid_principal=Cents(old.paid_principal + old.principal),
+                    paid_interest=Cents(old.paid_interest + interest_due(old)),
+                ),
+            )
         case (
             (
                 Opened(terms, debt)
@@ -361,6 +465,15 @@ def evolve_loan(loan: Loan, event: LoanEvent) -> Loan:
             return Ended(terms, debt, outcome)
         case _:
             raise AssertionError(f"{event} cannot follow {loan}")
+
+
+def _after_part(loan: Active | Called | Liquidating, event: Liquidated, debt: Debt) -> Loan:
+    """A part was sold: healthy again, in an auction that goes on, or as before with less debt."""
+    if event.restored:
+        return Active(loan.terms, debt)
+    if event.since is not None:
+        return Liquidating(loan.terms, debt, event.since)
+    return replace(loan, debt=debt)
 
 
 def is_debt_free(debt: Debt) -> bool:

@@ -11,7 +11,8 @@ from escrow.core.regions.system import active_seconds
 from escrow.core.roles import Role
 from escrow.core.rules import at_or_above, ltv_up, owed
 from escrow.core.state import Escrow, Event
-from escrow.core.units import Seconds
+from escrow.core.units import MAX_CENTS, Cents, Seconds
+from escrow.core.verbs.auction import check_room
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +22,20 @@ class ExpireCall:
     by: Role
     at: Seconds
     tx: str = ""
+    room: Cents = MAX_CENTS
+    """Principal that the book still lets into auctions."""
 
 
 def expire_call(escrow: Escrow, command: ExpireCall) -> tuple[Event, ...]:
-    """Raises ``loan/unknown``, ``expire/not-called``, ``price/stale``, ``expire/cure-time``,
-    ``expire/healthy``."""
+    """Raises ``loan/unknown``, ``expire/not-called``, ``price/stale``, ``expire/disputed``,
+    ``expire/cure-time``, ``expire/healthy``, ``auction/cap``."""
     # WHO: anyone.
     # WHEN
     loan = on_evm(escrow.loan)
     if not isinstance(loan, Called):
         raise Rejected("expire/not-called")
+    if loan.dispute is not None:
+        raise Rejected("expire/disputed", since=loan.dispute.at)
     terms = loan.terms
     price = fresh_price(escrow.system, at=command.at)
     # What is done at the deadline itself is on time.
@@ -45,5 +50,6 @@ def expire_call(escrow: Escrow, command: ExpireCall) -> tuple[Event, ...]:
             ltv_bps=ltv_up(debt, sats=held, price=price.price),
             call_ltv=terms.call_ltv,
         )
+    check_room(terms, loan.debt.principal, room=command.room)
     # THEN
     return (CallExpired(command.at, price.round, command.tx),)
