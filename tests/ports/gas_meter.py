@@ -87,7 +87,6 @@ class Meter(Notes):
     def loan(self, **changes: object) -> Terms:
         """A loan of 70,000.00 on two coins, at PRICE."""
         lab = self.lab
-        lab.post(PRICE)
         terms = lab.active(cents=7_000_000, nonce=len(self.used), **changes)
         lab.wait(12)
         return terms
@@ -173,7 +172,7 @@ class Meter(Notes):
         lab.post(HALF)
         lab.do(lab.keeper, "margin_call", terms)
         self.do("book.dispute", lab.borrower, "dispute", terms)
-        self.do("book.resolve", lab.issuer, "resolve", terms, 0)
+        self.do("book.resolve", lab.issuer, "resolve", terms, False)
         lab.stay_fresh(lab.now + DAY + HOUR, HALF)
         self.do("book.expire_call", lab.keeper, "expire_call", terms)
         self.do("book.take_over", lab.lender, "take_over", terms)
@@ -218,9 +217,12 @@ class Meter(Notes):
         lab = self.lab
         terms = lab.opened(sats=COIN, nonce=5)
         self.do("book.cancel, with tokens pledged", lab.borrower, "cancel", terms)
+        lab.save()
         terms = lab.opened(nonce=6)
         lab.at(terms["recover_at"])
         self.do("book.recovered", lab.keeper, "recovered", terms)
+        lab.back()
+        lab.forget()
 
     def measure(self) -> dict[str, int]:
         for each in (
@@ -229,10 +231,10 @@ class Meter(Notes):
             self.prices,
             self.whole_loan,
             self.step_by_step,
+            self.endings,
             self.margin,
             self.sales,
             self.auctions,
-            self.endings,
         ):
             each()
         return self.used
