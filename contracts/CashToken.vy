@@ -79,8 +79,9 @@ def settle(payer: address, payee: address, amount: uint256):
     """
     # WHO
     assert msg.sender == regulated.book, "token/not-book"
-    regulated._spend(payer, msg.sender, amount)
     word: uint256 = regulated._sender(payer)
+    if word & regulated.ENDLESS == 0:
+        regulated._spend(payer, msg.sender, amount)
     # WHEN
     regulated._check_spendable(word, amount)
     # THEN

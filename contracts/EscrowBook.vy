@@ -359,6 +359,7 @@ def recovered(terms: Terms):
     self._move_auctions(self._in_auction(l, terms.liquidation), 0)
     l.interest_acc = self._accrue(l, terms.rate_bps)
     l.phase = RECOVERED
+    l.flags &= AMENDED
     l.deadline = 0
     self._store(loan, l)
     log Recovered(loan=loan)
@@ -1087,7 +1088,7 @@ def _sell(loan: bytes32, l0: Loan, terms: Terms, max_pay: uint256, min_sats: uin
     if worth >= paid * full:
         if terms.liquidation == THIRD_PARTY:
             covered = min(covered, min(max_pay, paid) * keep // BPS)
-        elif terms.liquidation == PARTIAL and reason != OVERDUE:
+        elif terms.liquidation == PARTIAL and block.timestamp <= terms.maturity + terms.grace:
             covered = self._to_target(sight, terms)
             if covered <= 0:
                 self._refuse("liquidate/healthy")

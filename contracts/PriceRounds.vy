@@ -240,6 +240,14 @@ def latest() -> (uint256, uint256, bool, uint256):
     @notice Anyone may read: all that a rule needs, in one call.
     @return price (x 10**8; 0 before the first round), at, fresh, active_seconds
     """
+    word: uint256 = self.packed
+    price: uint256 = word & MASK_60
+    at: uint256 = (word >> 60) & MASK_40
+    paused_until: uint256 = word >> 212
+    if price != 0 and block.timestamp <= at + HEARTBEAT and block.timestamp >= paused_until:
+        # Neither stale nor paused, as almost always: what was lost is all past.
+        paused: uint256 = paused_until - ((word >> 172) & MASK_40)
+        return price, at, True, block.timestamp - ((word >> 132) & MASK_40) - paused
     last: Round = self._last()
     fresh: bool = self._status(last) == RUNNING
     return last.price, last.at, fresh, block.timestamp - last.lost - self._gone(last)

@@ -51,8 +51,10 @@ MASK_64: constant(uint256) = 2**64 - 1
 FROZEN_AT: constant(uint256) = 64
 HELD_AT: constant(uint256) = 128
 UNTIL_AT: constant(uint256) = 192
-BURNS_AT: constant(uint256) = 232
-ONE_BURN: constant(uint256) = 2**232
+BURNS_AT: constant(uint256) = 233
+ONE_BURN: constant(uint256) = 2**233
+# The book may spend without end: then no allowance is read for it.
+ENDLESS: constant(uint256) = 2**232
 
 authority: public(immutable(address))
 registry: public(immutable(address))
@@ -62,7 +64,7 @@ book: public(immutable(address))
 # Held is part of the balance; frozen may be more than that. No sum of balances passes 2**64 - 1,
 # which every token sees to, so no member runs into the next.
 accounts: HashMap[address, uint256]
-allowance: public(HashMap[address, HashMap[address, uint256]])
+allowances: HashMap[address, HashMap[address, uint256]]
 nonces: public(HashMap[address, uint256])
 
 
@@ -111,6 +113,17 @@ def transferFrom(owner: address, receiver: address, amount: uint256) -> bool:
     self._spend(owner, msg.sender, amount)
     self._move(owner, receiver, amount)
     return True
+
+
+@view
+@external
+def allowance(owner: address, spender: address) -> uint256:
+    """
+    @notice Anyone may read. 2**256 - 1 is never used up.
+    """
+    if spender == book and self.accounts[owner] & ENDLESS != 0:
+        return max_value(uint256)
+    return self.allowances[owner][spender]
 
 
 @external
@@ -365,17 +378,24 @@ def _check_spendable(word: uint256, amount: uint256):
 
 @internal
 def _approve(owner: address, spender: address, amount: uint256):
-    self.allowance[owner][spender] = amount
+    endless: bool = spender == book and amount == max_value(uint256)
+    if spender == book:
+        word: uint256 = self.accounts[owner] & ~ENDLESS
+        self.accounts[owner] = word | ENDLESS if endless else word
+    if not endless:
+        self.allowances[owner][spender] = amount
     log Approval(owner=owner, spender=spender, value=amount)
 
 
 @internal
 def _spend(owner: address, spender: address, amount: uint256):
-    left: uint256 = self.allowance[owner][spender]
+    if spender == book and self.accounts[owner] & ENDLESS != 0:
+        return
+    left: uint256 = self.allowances[owner][spender]
     if left == max_value(uint256):
         return
     assert left >= amount, "token/allowance"
-    self.allowance[owner][spender] = unsafe_sub(left, amount)
+    self.allowances[owner][spender] = unsafe_sub(left, amount)
 
 
 @internal

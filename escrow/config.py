@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from escrow.core.errors import BadInput
 from escrow.core.terms import Liquidation
-from escrow.core.units import DAY, HOUR, Bps, Cents, Sats, Seconds
+from escrow.core.units import BPS, DAY, HOUR, YEAR, Bps, Cents, Sats, Seconds
 from escrow.custody.audit import check
 from escrow.custody.policy import Form, Policy
 from escrow.custody.read import load_policy, read_policy, shipped
@@ -37,14 +37,21 @@ class WorldConfig:
     """2025-12-01T00:00:00Z: when the world begins."""
     heartbeat: Seconds = DAY
     """Age at which a price is stale (24 h: Liquity v2, ETH)."""
-    oracles: int = 3
+    oracles: int = 5
     """Oracles in the set."""
-    oracle_quorum: int = 2
-    """Oracles that sign a price."""
+    oracle_quorum: int = 3
+    """Oracles that report a price: odd, so that one is in the middle."""
+    oracle_wide_quorum: int = 5
+    """Oracles that report a jump: odd."""
+    deviation_bps: Bps = Bps(2_000)
+    """A price further than this from the last one is a jump: what one quorum
+    alone may move it by from one round to the next."""
     attestors: int = 3
     """Attestors in the set."""
     attestor_quorum: int = 2
     """Attestors that sign a mint or a retirement."""
+    rotation_delay: Seconds = Seconds(2 * DAY)
+    """From the proposal of another set of oracles or attestors to its rotation."""
     miner_blocks: int = 4
     """Block rewards (50 BTC each) that the borrower, a miner, starts with."""
     cash: Cents = Cents(10**12)
@@ -79,6 +86,13 @@ class WorldConfig:
         ):
             if not 1 <= quorum <= size <= 15:
                 raise BadInput("input/amount", size=size, quorum=quorum)
+        quorum, wide = self.oracle_quorum, self.oracle_wide_quorum
+        if not quorum <= wide <= self.oracles or quorum % 2 == 0 or wide % 2 == 0:
+            raise BadInput("input/amount", quorum=quorum, wide_quorum=wide, size=self.oracles)
+        if not 1 <= self.deviation_bps <= 10 * BPS:
+            raise BadInput("input/amount", deviation_bps=self.deviation_bps)
+        if not 1 <= self.rotation_delay <= YEAR:
+            raise BadInput("input/time", rotation_delay=self.rotation_delay)
         if not 1 <= self.miner_blocks <= 50:
             raise BadInput("input/amount", miner_blocks=self.miner_blocks)
 

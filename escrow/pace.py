@@ -8,16 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from escrow.actors.oracle import Oracle
+from escrow.actors.oracle import Oracle, Report
 from escrow.actors.party import Party
 from escrow.adapters.bitcoin.node import Node
 from escrow.adapters.evm.client import EvmClient
-from escrow.adapters.evm.typed import Sig
 from escrow.clock import Clock
 from escrow.config import BLOCK_INTERVAL, WorldConfig, block_time_offset
 from escrow.core.due import wakes
-from escrow.core.errors import Rejected
-from escrow.core.regions.system import Tips
+from escrow.core.errors import BadInput, EscrowError, Rejected
+from escrow.core.regions.system import Tips, is_jump, median
 from escrow.core.roles import Role
 from escrow.core.units import PriceE8, Seconds
 from escrow.core.verbs.tick import Tick
@@ -41,6 +40,7 @@ class Pace:
         oracles: Sequence[Oracle],
         operator: Party,
         answers: Callable[[Party], bool],
+        refusals: list[EscrowError],
         market: PriceE8 | None = None,
     ) -> None:
         self._config = config
@@ -51,6 +51,7 @@ class Pace:
         self._oracles = oracles
         self._operator = operator
         self._answers = answers
+        self._refusals = refusals
         self.market = market
         """What the oracles sign again when a price grows old; ``None`` before the first."""
 
@@ -92,31 +93,61 @@ class Pace:
     def price(self, value: PriceE8) -> None:
         """A new round, a second later if there was one at this very instant.
 
-        Raises ``Rejected``: ``price/too-few-signers``, ``price/range``.
+        Raises ``Rejected``: ``price/too-few-signers``, ``price/range``, ``price/deviation``.
         """
         last = self._engine.system.price
         at = self._clock.now if last is None else Seconds(max(self._clock.now, last.at + 1))
-        signatures = self._signed(value, at=at)
+        reports = self._reports(value, at=at)
         if at > self._clock.now:
             self._clock.move_to(at)
             self._evm.chain.seal()
             self.sync()
-        self.post(value, at=at, signatures=signatures)
+        self.post(reports, at=at)
         self.market = value
 
-    def post(self, value: PriceE8, *, at: Seconds, signatures: Sequence[Sig]) -> None:
+    def lie(self, name: str, price: PriceE8 | None) -> None:
+        """This oracle says that price, whatever the market says; ``None``: it is honest again.
+        Raises ``BadInput("input/unknown-party")``."""
+        liar = next((each for each in self._oracles if each.party.name == name), None)
+        if liar is None:
+            raise BadInput("input/unknown-party", name=name[:40])
+        liar.lie = price
+
+    @property
+    def lies(self) -> dict[str, int]:
+        """Who lies, and what it says."""
+        return {each.party.name: each.lie for each in self._oracles if each.lie is not None}
+
+    def post(self, reports: Sequence[Report], *, at: Seconds) -> None:
         """The operator posts a round. Raises ``Rejected``: ``price/…``."""
         self._evm.contracts.prices.send(
-            self._operator.account, "post", self._round(), value, at, list(signatures)
+            self._operator.account, "post", self._round(), at, list(reports)
         )
 
-    def _signed(self, value: PriceE8, *, at: Seconds) -> list[Sig]:
-        signers = [oracle for oracle in self._oracles if self._answers(oracle.party)]
-        quorum = self._config.oracle_quorum
-        if len(signers) < quorum:
-            raise Rejected("price/too-few-signers", signers=len(signers), quorum=quorum)
+    def _reports(self, market: PriceE8, *, at: Seconds) -> list[Report]:
+        """What the oracles say, ascending: a quorum of those that answer, or where that makes a
+        jump, all of them but the last of an even number."""
+        answering, system = self._answering(), self._engine.system
+        if len(answering) < system.quorum:
+            raise Rejected("price/too-few-signers", signers=len(answering), quorum=system.quorum)
+        reports = self._asked(answering[: system.quorum], market, at)
+        if not is_jump(system, median(tuple(price for price, _ in reports)), at=at):
+            return reports
+        asked = len(answering) - 1 + len(answering) % 2
+        if asked < system.wide_quorum:
+            raise Rejected("price/deviation", signers=asked, quorum=system.wide_quorum)
+        return self._asked(answering[:asked], market, at)
+
+    def _asked(self, oracles: Sequence[Oracle], market: PriceE8, at: Seconds) -> list[Report]:
         number = self._round()
-        return [o.sign(round=number, price=value, at=at, now=at) for o in signers[:quorum]]
+        return sorted(each.report(round=number, market=market, at=at, now=at) for each in oracles)
+
+    def _answering(self) -> list[Oracle]:
+        """Oracles of the set that counts now, in its order, as far as they answer."""
+        known = {oracle.party.address_bytes: oracle for oracle in self._oracles}
+        members = self._evm.contracts.prices.call("signers")
+        found = (known[member] for member in members if member in known)
+        return [oracle for oracle in found if self._answers(oracle.party)]
 
     def _round(self) -> int:
         last = self._engine.system.price
@@ -133,7 +164,9 @@ class Pace:
         stops = [end]
         price = self._engine.system.price
         if price is not None and self._oracles_answer():
-            stops.append(Seconds(price.at + self._config.heartbeat))
+            # And a second later: what is a jump from a fresh price is none from a stale one.
+            old = price.at + self._config.heartbeat
+            stops += [Seconds(old), Seconds(old + 1)]
         for loan in self._engine.deals:
             stops.extend(wakes(self._engine.deal(loan))[:1])
         return min(stop for stop in stops if stop > self._clock.now)
@@ -142,12 +175,13 @@ class Pace:
         price = self._engine.system.price
         old = price is not None and self._clock.now >= price.at + self._config.heartbeat
         if old and self.market is not None and self._oracles_answer():
-            now = self._clock.now
-            self.post(self.market, at=now, signatures=self._signed(self.market, at=now))
+            try:
+                self.post(self._reports(self.market, at=self._clock.now), at=self._clock.now)
+            except Rejected as refusal:
+                self._refusals.append(refusal)
 
     def _oracles_answer(self) -> bool:
-        answering = sum(self._answers(oracle.party) for oracle in self._oracles)
-        return answering >= self._config.oracle_quorum
+        return len(self._answering()) >= self._engine.system.quorum
 
     def _find_blocks(self, to: Seconds, *, last: bool) -> None:
         """Blocks found on the way to ``to``: one in ten minutes, of which a long hop keeps one,

@@ -11,7 +11,7 @@ from escrow.adapters.bitcoin.vault import Vault
 from escrow.adapters.evm.typed import sign_rekey
 from escrow.core.decide import decide
 from escrow.core.errors import BadInput, Refused
-from escrow.core.phases import backing, is_inside, agreed_terms
+from escrow.core.phases import agreed_terms, backing, is_inside
 from escrow.core.roles import Role
 from escrow.core.state import Escrow
 from escrow.core.units import Seconds

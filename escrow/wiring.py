@@ -9,6 +9,7 @@ from functools import partial
 
 from escrow.actors.attestor import Attestor
 from escrow.actors.cosigner import Cosigner
+from escrow.actors.entitlement import PriceRules
 from escrow.actors.generations import Agreement, Generations
 from escrow.actors.operator import Operator
 from escrow.actors.oracle import Oracle
@@ -76,11 +77,12 @@ def make_parties(config: WorldConfig) -> dict[str, Party]:
         "lender": Role.LENDER,
         "custodian": Role.CUSTODIAN,
         "liquidator": Role.LIQUIDATOR,
+        "arbiter": Role.ARBITER,
+        "guardian": Role.GUARDIAN,
         "operator": Role.OPERATOR,
         "issuer": Role.STRANGER,
         "registrar": Role.STRANGER,
         "authority": Role.STRANGER,
-        "guardian": Role.STRANGER,
         "stranger": Role.STRANGER,
         **{f"oracle-{i + 1}": Role.ORACLE for i in range(config.oracles)},
         **{f"attestor-{i + 1}": Role.ATTESTOR for i in range(config.attestors)},
@@ -144,6 +146,7 @@ class Wires:
                 "now": str(self.clock.now),
                 "market": str(self.pace.market or ""),
                 "silent": json.dumps(sorted(silent)),
+                "lies": json.dumps(self.pace.lies),
                 "signed": json.dumps({c.party.name: c.memory for c in self.cosigners}),
                 "rekeys": json.dumps([each.as_words() for each in self.rekeys]),
                 "floor": str(self.bitcoin.floor),
@@ -204,6 +207,7 @@ def load_wires(
         heights = [int(height) for height in json.loads(data.meta["waiting"])]
         waiting = list(zip(data.bitcoin_mempool, heights, strict=True))
         silent = {str(name) for name in json.loads(data.meta["silent"])}
+        lies = {str(n): PriceE8(int(p)) for n, p in json.loads(data.meta["lies"]).items()}
         signed = {
             str(name): {
                 int(burn): [[str(part) for part in spend] for spend in spends]
@@ -246,6 +250,8 @@ def load_wires(
         wires.engine.replay(data.log)
         for agreement in rekeys:
             take_up(wires, agreement)
+        for name, price in lies.items():
+            wires.pace.lie(name, price)
     except (AssertionError, EscrowError) as error:
         # An event that cannot follow the ones before it.
         wires.close()
@@ -342,7 +348,11 @@ def _connect(
             evm=evm,
             generations=generations(),
             session=partial(streams.fresh, f"musig/{name}"),
-            heartbeat=config.heartbeat,
+            prices=PriceRules(
+                heartbeat=config.heartbeat,
+                wide_quorum=config.oracle_wide_quorum,
+                deviation=config.deviation_bps,
+            ),
         )
         for name in cosigner_names(policy)
     )
@@ -370,11 +380,15 @@ def _connect(
         clock_at=node.median_time_at,
     )
     roles = {party.address_bytes: party.role for party in parties.values()}
-    watch = EvmWatch(evm, roles=roles, quorum=config.oracle_quorum, cursor=chain.cursor)
+    watch = EvmWatch(evm, roles=roles, cursor=chain.cursor)
     log = Log()
     engine = Engine(
         system=new_system(
-            origin=config.deployed_at, heartbeat=config.heartbeat, quorum=config.oracle_quorum
+            origin=config.deployed_at,
+            heartbeat=config.heartbeat,
+            quorum=config.oracle_quorum,
+            wide_quorum=config.oracle_wide_quorum,
+            deviation=config.deviation_bps,
         ),
         log=log,
         watches=(BitcoinWatch(node, kind=policy.script, vaults_of=vaults_of), watch),
@@ -391,6 +405,7 @@ def _connect(
         oracles=oracles,
         operator=parties["operator"],
         answers=answers,
+        refusals=operator.refusals,
     )
     return Wires(
         clock=clock,
@@ -435,14 +450,17 @@ def _plan(config: WorldConfig, parties: dict[str, Party]) -> Deployment:
         issuer=parties["issuer"].address_bytes,
         registrar=parties["registrar"].address_bytes,
         authority=parties["authority"].address_bytes,
-        guardian=parties["guardian"].address_bytes,
         oracles=of(Role.ORACLE),
         oracle_quorum=config.oracle_quorum,
+        wide_quorum=config.oracle_wide_quorum,
         heartbeat=config.heartbeat,
+        deviation_bps=config.deviation_bps,
+        guardian=parties["guardian"].address_bytes,
         attestors=of(Role.ATTESTOR),
         attestor_quorum=config.attestor_quorum,
         supply_cap=MAX_MONEY,
         auction_cap=config.auction_cap,
+        rotation_delay=config.rotation_delay,
     )
 
 

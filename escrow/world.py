@@ -22,12 +22,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from escrow.actors.observer import Custody
+from escrow.actors.oracle import Report
 from escrow.actors.party import Party
 from escrow.actors.vaults import Plan
 from escrow.adapters.bitcoin import psbt as bip174
 from escrow.adapters.bitcoin.taken import recovery_path
 from escrow.adapters.bitcoin.vault import Vault, dust, parse_address
-from escrow.adapters.evm.typed import Sig
 from escrow.adapters.store.codec import state_hash
 from escrow.adapters.store.world_file import WorldData, read_world, write_world
 from escrow.config import LoanDefaults, WorldConfig, block_time_offset
@@ -39,7 +39,17 @@ from escrow.core.regions.token import free
 from escrow.core.roles import Role
 from escrow.core.state import Escrow
 from escrow.core.terms import MIN_DEPOSIT, Liquidation, Terms
-from escrow.core.units import CENTS_SCALE, DAY, HOUR, Cents, PriceE8, Sats, Seconds, muldiv_up
+from escrow.core.units import (
+    CENTS_SCALE,
+    DAY,
+    HOUR,
+    MAX_MONEY,
+    Cents,
+    PriceE8,
+    Sats,
+    Seconds,
+    muldiv_up,
+)
 from escrow.core.verbs.accept import Accept
 from escrow.core.verbs.cancel import Cancel
 from escrow.core.verbs.offer import Offer
@@ -61,6 +71,7 @@ if TYPE_CHECKING:
     from web3 import Web3
     from web3.contract import Contract
 
+_NO_LIMIT: Final = 2**256 - 1
 _TARGET: Final = 1
 """Blocks within which parties want their own transactions mined."""
 _MTP_BLOCKS: Final = 11
@@ -424,17 +435,97 @@ class World:
         """Have an unanswered call called expired. The operator does so by itself."""
         return self._simple("expire_call", "expire-call", loan, by)
 
-    def liquidate(self, loan: Deal | None = None, *, by: str | None = None) -> Deal:
-        """Realise the collateral in the way that the terms chose."""
+    def dispute(self, loan: Deal | None = None, *, by: str = "borrower") -> Deal:
+        """The borrower disputes a margin call: it does not expire until ``resolve``."""
+        return self._simple("dispute", "dispute", loan, by)
+
+    def resolve(self, loan: Deal | None = None, *, upheld: bool, by: str = "arbiter") -> Deal:
+        """The arbiter that the terms name decides: was the borrower right?"""
+        deal = self._deal(loan)
+        with self._act(by, "resolve", deal.id, upheld=str(upheld).lower()):
+            self._book(by, "resolve", deal, upheld)
+        return deal
+
+    def liquidate(
+        self,
+        loan: Deal | None = None,
+        *,
+        by: str | None = None,
+        pay: str | int | None = None,
+        least: str | int = 0,
+    ) -> Deal:
+        """Realise the collateral at the oracle's price, in the way that the terms chose.
+
+        A third party pays ``pay`` at most, by default all it takes, for at least ``least`` coins.
+        Raises ``Rejected``: ``liquidate/…``, ``loan/amount``, ``price/stale``.
+        """
         deal = self._deal(loan)
         if deal.terms.liquidation is Liquidation.TAKE_OVER:
             by = by or "lender"
             with self._act(by, "take-over", deal.id):
                 self._book(by, "take_over", deal)
-        else:
-            by = by or "liquidator"
-            with self._act(by, "liquidate", deal.id):
-                self._book(by, "liquidate", deal, 2**256 - 1)
+            return deal
+        by = by or "liquidator"
+        most = _NO_LIMIT if pay is None else parse_cents(pay)
+        fewest = parse_btc(least) if least else 0
+        with self._act(by, "liquidate", deal.id, **({} if pay is None else {"pay": most})):
+            self._book(by, "liquidate", deal, most, fewest)
+        return deal
+
+    def take(
+        self,
+        loan: Deal | None = None,
+        *,
+        by: str = "liquidator",
+        btc: str | int | None = None,
+        most: str | None = None,
+    ) -> Deal:
+        """Buy pledged coins in an auction at the price of this second: ``btc`` of them, by default
+        all that the debt needs, at ``most`` a coin. Raises ``Rejected``: ``auction/stale``,
+        ``liquidate/…``, ``loan/amount``, ``price/stale``."""
+        deal = self._deal(loan)
+        want = Sats(MAX_MONEY) if btc is None else parse_btc(btc)
+        limit = _NO_LIMIT if most is None else parse_price(most)
+        asked = {} if btc is None else {"sats": want}
+        with self._act(by, "take", deal.id, **asked):
+            self._book(by, "take", deal, want, limit)
+        return deal
+
+    def redo(self, loan: Deal | None = None, *, by: str = "operator") -> Deal:
+        """Have an auction's price start from the top. The operator does so by itself."""
+        return self._simple("redo", "redo", loan, by)
+
+    def withdraw(self, loan: Deal | None = None, *, btc: str | int, by: str = "borrower") -> Deal:
+        """The borrower takes pledged tokens back; ``burn`` then brings the coins. Raises
+        ``Rejected``: ``withdraw/…``, ``loan/amount``, ``price/stale``."""
+        deal, sats = self._deal(loan), parse_btc(btc)
+        with self._act(by, "withdraw", deal.id, sats=sats):
+            self._book(by, "withdraw", deal, sats)
+        return deal
+
+    def refinance(self, loan: Deal | None = None, *, by: str = "operator", **changes: int) -> Deal:
+        """Both parties sign new terms, which settle the old debt and go on with it as principal.
+
+        ``changes`` are fields of ``Terms``, by default those in force; the time to accept ends now,
+        and what the vault was built on cannot change. Raises ``BadInput``, ``Rejected``:
+        ``terms/…``, ``refinance/…``, ``draw/…``, ``price/stale``.
+        """
+        deal = self._deal(loan)
+        old = deal.terms
+        # One more than any before: terms count once, also where nothing else differs.
+        fresh: dict[str, Any] = {
+            "origin": deal.id,
+            "nonce": old.nonce + 2**64,
+            "expires_at": self.now,
+        }
+        fresh["draw_by"] = max(self.now, old.draw_by)
+        try:
+            new = replace(old, **(fresh | changes))
+        except TypeError:
+            raise BadInput("scenario/unknown-key", keys=" ".join(sorted(changes))[:80]) from None
+        with self._act(by, "refinance", deal.id, principal=new.principal, rate_bps=new.rate_bps):
+            signatures = self._wires.operator.signed(new)
+            self.evm.refinance(self.party(by).account, old, new, *signatures)
         return deal
 
     def burn(
@@ -569,7 +660,7 @@ class World:
     # --- price, time and chains ---
 
     def price(self, price: str | int) -> PriceE8:
-        """The oracles sign a price of 1 BTC and the operator posts it.
+        """The oracles sign what 1 BTC costs, each for itself, and the operator posts the round.
 
         A round takes a second if there was one at this very instant. Raises ``BadInput`` or
         ``Rejected``: ``price/…``.
@@ -579,10 +670,29 @@ class World:
             self._pace.price(value)
         return value
 
-    def post_price(self, value: PriceE8, *, at: Seconds, signatures: Sequence[Sig]) -> None:
-        """Post a round signed elsewhere. Raises ``Rejected``: ``price/…``; nothing changed then."""
-        with self._act("operator", "price", PLATFORM, price=f"{value}e-8"):
-            self._pace.post(value, at=at, signatures=signatures)
+    def post_price(self, reports: Sequence[Report], *, at: Seconds) -> None:
+        """Post a round that was signed elsewhere, ascending by price. Raises ``Rejected``:
+        ``price/…``; nothing changed then."""
+        prices = " ".join(f"{price}e-8" for price, _ in reports)
+        with self._act("operator", "price", PLATFORM, prices=prices):
+            self._pace.post(reports, at=at)
+
+    def lie(self, name: str, price: str | int | None) -> None:
+        """From now on this oracle says that ``price``, whatever the market says; with ``None`` it
+        is honest again. Raises ``BadInput``: ``input/unknown-party``, ``input/amount``."""
+        self._pace.lie(name, None if price is None else parse_price(price))
+
+    def pause(self, seconds: int, *, by: str = "guardian") -> None:
+        """The guardian stops everything that needs a price. Raises ``Rejected``: ``pause/…``."""
+        if type(seconds) is not int or seconds < 0:
+            raise BadInput("input/time", seconds=str(seconds)[:40])
+        with self._act(by, "pause", PLATFORM, seconds=seconds):
+            self.evm.contracts.prices.send(self.party(by).account, "pause", seconds)
+
+    def resume(self, *, by: str = "guardian") -> None:
+        """The guardian ends its pause. Raises ``Rejected``: ``pause/…``."""
+        with self._act(by, "resume", PLATFORM):
+            self.evm.contracts.prices.send(self.party(by).account, "resume")
 
     def advance(self, *, days: int = 0, hours: int = 0, minutes: int = 0, seconds: int = 0) -> None:
         """Let time pass on the one clock. Blocks are found, duties come due, and the oracles sign

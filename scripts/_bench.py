@@ -25,6 +25,11 @@ from escrow.adapters.evm.contracts import Contract
 from escrow.config import CHAIN_ID
 from escrow.core.units import DAY, Seconds
 
+ROOT = Path(__file__).resolve().parent.parent
+ANVIL = ROOT / ".tools/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil"
+"""Where ``scripts/tools`` puts it."""
+sys.path.append(str(ROOT / "tests" / "ports"))
+
 
 @dataclass(frozen=True)
 class Row:
@@ -194,7 +199,7 @@ def replay(world: World, *, after: int, signed: bool) -> float:
     from eth_tester.backends.pyevm.main import get_default_genesis_params
     from web3 import EthereumTesterProvider, Web3
 
-    chain, ours = world.evm.chain, world.evm.contracts
+    chain = world.evm.chain
     accounts = {
         party.address_bytes: {"balance": 10**24, "nonce": 0, "code": b"", "storage": {}}
         for party in world.parties.values()
@@ -206,10 +211,7 @@ def replay(world: World, *, after: int, signed: bool) -> float:
     for party in world.parties.values():
         tester.add_account("0x" + bytes(party.account.key).hex())
     w3 = Web3(EthereumTesterProvider(tester))
-    contracts = {
-        each.address: w3.eth.contract(Web3.to_checksum_address(each.address), abi=abi_of(each))
-        for each in (ours.cash, ours.prices, ours.pledge, ours.book)
-    }
+    contracts = web3_contracts(world, w3)
     total = 0.0
     for number, each in enumerate(chain.transactions()):
         transaction, receipt = each.transaction, each.receipt
@@ -217,9 +219,7 @@ def replay(world: World, *, after: int, signed: bool) -> float:
             tester.time_travel(receipt.timestamp)
         send = partial(w3.eth.send_raw_transaction, transaction.raw)
         if transaction.to and not signed:
-            function, args = contracts[transaction.to].decode_function_input(transaction.data)
-            sender = Web3.to_checksum_address(transaction.sender)
-            send = partial(transact, function, args, {"from": sender, "gas": transaction.gas})
+            send = web3_call(contracts, transaction)
         begin = time.perf_counter()
         answer = w3.eth.wait_for_transaction_receipt(send())
         if number >= after:
@@ -227,6 +227,119 @@ def replay(world: World, *, after: int, signed: bool) -> float:
         assert answer["status"] == 1, "eth-tester refuses what our chain took"
         assert answer["gasUsed"] == receipt.gas_used, "eth-tester counts other gas"
     return total
+
+
+# --- anvil: the same calls on a node in Rust, as web3.py makes them ---
+
+
+def anvil(_: argparse.Namespace) -> Rows:
+    """A loan's EVM transactions, encoded, filled in, run and receipted: on our chain, which also
+    signs them; and on anvil over HTTP, which takes them unsigned, with the gas given."""
+    if not ANVIL.exists():
+        print("  left out: anvil is not there, run scripts/tools", file=sys.stderr)
+        return
+    whole, ours, theirs = [], [], []
+    for seed in range(1, 8):
+        with World(seed=seed) as world:
+            done = len(world.evm.chain.transactions())
+            whole.append(seconds(lambda w=world: life(w)))
+            count = len(world.evm.chain.transactions()) - done
+            ours.append(replay_at_home(world, after=done))
+            theirs.append(replay_on_anvil(world, after=done))
+    yield Row(f"a loan's {count} EVM transactions, our chain", min(ours) * 1e3, "ms")
+    yield Row("same, anvil by web3.py over HTTP, explicit gas", min(theirs) * 1e3, "ms")
+    yield Row("our chain / anvil", min(ours) / min(theirs), "x", most=1)
+    yield Row("whole loan, both chains, laws checked", min(whole) * 1e3, "ms")
+    yield Row("whole loan / its EVM part on anvil", min(whole) / min(theirs), "x", most=1)
+
+
+def replay_at_home(world: World, *, after: int) -> float:
+    """Seconds that a new chain of ours takes for a world's transactions after the first ``after``,
+    each by its owner: encoded, filled in and signed anew."""
+    from escrow.adapters.evm import abi
+    from escrow.adapters.evm.chain import Chain
+    from escrow.clock import Clock
+
+    made, parts = world.evm.chain, world.evm.contracts
+    people = {party.address_bytes: party for party in world.parties.values()}
+    start = made.block(0).timestamp
+    chain = Chain(
+        chain_id=CHAIN_ID,
+        genesis_time=start,
+        alloc={who: made.balance(who, block=0) for who in people},
+        clock=Clock(start),
+    )
+    contracts = {
+        each.address: Contract(each.name, address=each.address, chain=chain)
+        for each in (parts.cash, parts.prices, parts.pledge, parts.book)
+    }
+    total = 0.0
+    for number, each in enumerate(made.transactions()):
+        transaction, receipt = each.transaction, each.receipt
+        chain.clock.at_least(receipt.timestamp)
+        send = partial(chain.send, transaction.raw)
+        if number >= after:
+            contract = contracts[transaction.to]
+            kinds = contract.artifact.functions.values()
+            kind = next(one for one in kinds if one.selector == transaction.data[:4])
+            args = abi.decode(kind.inputs, transaction.data[4:])
+            account = people[transaction.sender].account
+            send = partial(contract.send, account, kind.name, *args, gas=transaction.gas)
+        begin = time.perf_counter()
+        answer = send()
+        if number >= after:
+            total += time.perf_counter() - begin
+        assert answer.gas_used == receipt.gas_used, "it is another story"
+    return total
+
+
+def replay_on_anvil(world: World, *, after: int) -> float:
+    """Seconds that web3.py on anvil takes for a world's transactions after the first ``after``."""
+    from node_lab import anvil as started
+    from web3 import HTTPProvider, Web3
+
+    chain = world.evm.chain
+    alloc = {party.address_bytes: 10**24 for party in world.parties.values()}
+    first = chain.block(0)
+    with started(
+        ANVIL,
+        *("--chain-id", str(CHAIN_ID), "--auto-impersonate"),
+        genesis_time=first.timestamp,
+        alloc=alloc,
+        base_fee=first.base_fee,
+    ) as url:
+        w3 = Web3(HTTPProvider(url))
+        contracts = web3_contracts(world, w3)
+        total = 0.0
+        for number, each in enumerate(chain.transactions()):
+            transaction, receipt = each.transaction, each.receipt
+            w3.provider.make_request("evm_setNextBlockTimestamp", [receipt.timestamp])
+            send = partial(w3.eth.send_raw_transaction, transaction.raw)
+            if number >= after:
+                send = web3_call(contracts, transaction)
+            begin = time.perf_counter()
+            answer = w3.eth.wait_for_transaction_receipt(send(), poll_latency=0.001)
+            if number >= after:
+                total += time.perf_counter() - begin
+            assert answer["status"] == 1, "anvil refuses what our chain took"
+            assert answer["gasUsed"] == receipt.gas_used, "anvil counts other gas"
+        return total
+
+
+def web3_contracts(world: World, w3) -> dict[bytes, object]:
+    ours = world.evm.contracts
+    return {
+        each.address: w3.eth.contract(w3.to_checksum_address(each.address), abi=abi_of(each))
+        for each in (ours.cash, ours.prices, ours.pledge, ours.book)
+    }
+
+
+def web3_call(contracts, transaction) -> Callable[[], object]:
+    """A transaction's call as a user of web3 makes it, by an account that the node signs for."""
+    contract = contracts[transaction.to]
+    function, args = contract.decode_function_input(transaction.data)
+    sender = contract.w3.to_checksum_address(transaction.sender)
+    return partial(transact, function, args, {"from": sender, "gas": transaction.gas})
 
 
 def transact(function, args, options):
@@ -483,6 +596,7 @@ SECTIONS = {
     "start": start,
     "core": core,
     "loan": loan,
+    "anvil": anvil,
     "custody": custody,
     "gas": gas,
     "worlds": worlds,

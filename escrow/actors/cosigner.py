@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from escrow.actors.entitlement import check_rested, judge_burns
+from escrow.actors.entitlement import PriceRules, check_rested, judge_burns
 from escrow.actors.generations import Generations
 from escrow.actors.party import Party
 from escrow.actors.reserves import fee_of, reserves
@@ -23,7 +23,7 @@ from escrow.core.payouts import Output, recognise
 from escrow.core.regions.token import Burn
 from escrow.core.regions.vault import Payout
 from escrow.core.terms import Terms
-from escrow.core.units import DAY, Sats, Seconds
+from escrow.core.units import Sats
 from escrow.ports import BitcoinView, EvmView, OutPoint
 
 _WALLET: Final = b"\x00\x14"  # P2WPKH (BIP-141)
@@ -43,11 +43,11 @@ class Cosigner:
         evm: EvmView,
         generations: Generations,
         session: Callable[[], bytes] | None = None,
-        heartbeat: Seconds = DAY,
+        prices: PriceRules | None = None,
         blocks: int = 1,
     ) -> None:
-        """``heartbeat`` is the age at which a price is too old, as was agreed on; ``blocks`` is how
-        many sealed blocks a burn must have, its own included.
+        """``prices`` are the rules that were agreed on for prices; ``blocks`` is how many sealed
+        blocks a burn must have, its own included.
 
         ``session`` gives 32 bytes that were never used before, for MuSig2's nonces: by default the
         operating system does."""
@@ -57,7 +57,7 @@ class Cosigner:
         self.generations = generations
         """Its own knowledge of the vaults' addresses."""
         self._session = session
-        self._heartbeat = heartbeat
+        self._prices = prices or PriceRules()
         self._blocks = blocks
         self._musig = MusigSigner(party.keys)
         self._signed: dict[int, list[tuple[str, ...]]] = {}
@@ -155,8 +155,8 @@ class Cosigner:
         payout = self._judge_outputs(spend, rivals, loan=loan, scripts=scripts)
         self._judge_memory(payout, confirmations=terms.confirmations)
         ids = {burn_id for burn_id, _ in payout.paid}
-        evm, heartbeat, blocks = self._evm, self._heartbeat, self._blocks
-        judge_burns(ids, loan=loan, terms=terms, evm=evm, heartbeat=heartbeat, blocks=blocks)
+        evm, prices, blocks = self._evm, self._prices, self._blocks
+        judge_burns(ids, loan=loan, terms=terms, evm=evm, prices=prices, blocks=blocks)
         return spend, payout
 
     def _is_sweep(

@@ -3,7 +3,7 @@
 A burn is worth coins only if its tokens were rightly free: minted and never pledged, released
 by a debt that was paid, or seized in a liquidation that the price of that moment allowed. The book
 checks all this too. Whoever signs for coins does not have to believe that the book which stands
-on the EVM is the one that was agreed on, with the heartbeat that was agreed on.
+on the EVM is the one that was agreed on, nor that the prices there kept the rules that were.
 """
 
 from __future__ import annotations
@@ -17,19 +17,37 @@ from escrow.adapters.evm.client import terms_of_words
 from escrow.core.errors import Refused, Rejected
 from escrow.core.regions.loan import Reason
 from escrow.core.regions.system import (
+    MAX_PAUSE,
+    Paused,
     Price,
     PriceMarked,
-    Running,
+    Resumed,
     System,
+    SystemEvent,
     active_seconds,
     evolve_system,
     is_fresh,
+    is_jump,
+    median,
+    new_system,
 )
 from escrow.core.rules import Debt, accrue, at_or_above, at_or_below, owed, pay
 from escrow.core.sales import Split, auction_price, is_stale_auction, sell, sell_at
 from escrow.core.terms import Liquidation, Terms
-from escrow.core.units import MAX_CENTS, Bps, Cents, PriceE8, Sats, Seconds
+from escrow.core.units import DAY, MAX_CENTS, Bps, Cents, PriceE8, Sats, Seconds
 from escrow.ports import BitcoinView, EvmView, Said
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceRules:
+    """What was agreed on for prices. Whoever signs for coins checks it again."""
+
+    heartbeat: Seconds = DAY
+    """Age at which a price is too old."""
+    wide_quorum: int = 5
+    """Oracles that must report a jump."""
+    deviation: Bps = Bps(2_000)
+    """A price further than this from the last one is a jump."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +83,13 @@ def judge_burns(
     loan: str,
     terms: Terms,
     evm: EvmView,
-    heartbeat: Seconds,
+    prices: PriceRules,
     blocks: int = 1,
 ) -> None:
     """Are these burns worth coins? Each stands in a sealed block with ``blocks`` − 1 on top.
 
-    ``heartbeat``, seconds, is the one that was agreed on. Raises ``Refused``: ``cosigner/burn`` for
-    a burn that is not there or not deep enough; ``cosigner/loan-state`` if its tokens were not
+    ``prices`` are the rules that were agreed on. Raises ``Refused``: ``cosigner/burn``
+    for a burn that is not there or not deep enough; ``cosigner/loan-state`` if its tokens were not
     free, or were released by a debt that was not paid; ``cosigner/price`` if somebody else than the
     borrower has them from a liquidation without a fresh price and a breach at it.
     """
@@ -81,8 +99,8 @@ def judge_burns(
         deep = burns[burn_id].blocks if burn_id in burns else 0
         if deep < blocks:
             raise Refused("cosigner/burn", burn=burn_id, blocks=deep, least=blocks)
-    borrower, state = bytes.fromhex(terms.borrower[2:]), _begin(terms, heartbeat)
-    rounds = _rounds(said, evm=evm, heartbeat=heartbeat)
+    borrower, state = bytes.fromhex(terms.borrower[2:]), _begin(terms, prices)
+    rounds = _rounds(said, evm=evm, heartbeat=prices.heartbeat)
     for each in sorted((*said, *rounds), key=lambda found: found.place):
         if each.name == "Burned" and each.args["burn_id"] in ids:
             free = state.outstanding - state.held
@@ -117,30 +135,57 @@ def check_rested(inputs: Sequence[SpendInput], *, bitcoin: BitcoinView) -> None:
             raise Refused("cosigner/early", outpoint=str(each.outpoint), wanted=wanted)
 
 
-def _begin(terms: Terms, heartbeat: Seconds) -> _Loan:
+def _begin(terms: Terms, rules: PriceRules) -> _Loan:
     # No price yet. The active clock is only read between moments at which there is one, so where
     # it starts does not matter.
-    start = Seconds(0)
-    return _Loan(terms, System(start, heartbeat, quorum=0, clock=start, mode=Running()))
+    return _Loan(
+        terms,
+        new_system(
+            origin=Seconds(0),
+            heartbeat=rules.heartbeat,
+            quorum=1,
+            wide_quorum=rules.wide_quorum,
+            deviation=rules.deviation,
+        ),
+    )
 
 
 def _rounds(said: Sequence[Said], *, evm: EvmView, heartbeat: Seconds) -> tuple[Said, ...]:
-    """All rounds that sales, withdrawals and the margin calls before them can have relied on."""
+    """All rounds and pauses that sales, withdrawals and the margin calls before them can have
+    relied on."""
     judged = ("Liquidated", "AuctionBegun", "Withdrawn")
     moments = [each.at for each in said if each.name in judged]
     if not moments:
         return ()
     first = min([each.at for each in said if each.name == "MarginCalled"] + moments)
-    return evm.rounds(since=first - heartbeat, until=max(moments))
+    return evm.rounds(since=first - max(heartbeat, MAX_PAUSE), until=max(moments))
+
+
+def _told(system: System, said: Said) -> SystemEvent | None:
+    """What a round or a pause does to the platform; nothing, if no rule of prices allows it."""
+    args = said.args
+    if said.name == "Paused":
+        return Paused(said.at, until=args["until"])
+    if said.name == "Resumed":
+        # Of a pause that began before what is looked at there is nothing to end.
+        return Resumed(said.at, ended=said.at) if system.pause else None
+    # That oracles of the set signed these, PriceRounds has checked; what follows from them, not it.
+    reports = tuple(PriceE8(price) for price in args["prices"])
+    if len(reports) % 2 == 0 or list(reports) != sorted(reports):
+        return None
+    price = median(reports)
+    if len(reports) < system.wide_quorum and is_jump(system, price, at=said.at):
+        return None
+    return PriceMarked(said.at, Price(args["round"], price, Seconds(args["at"])), reports)
 
 
 def _add(state: _Loan, said: Said) -> _Loan:
     """Fold one event. Tokens by what the token said, the debt by what the book said."""
     args, terms = said.args, state.terms
     match said.name:
-        case "AnswerUpdated":
-            price = Price(args["roundId"], PriceE8(args["current"]), Seconds(args["updatedAt"]))
-            return replace(state, system=evolve_system(state.system, PriceMarked(said.at, price)))
+        case "PricesReported" | "Paused" | "Resumed":
+            event = _told(state.system, said)
+            return replace(state, system=evolve_system(state.system, event)) if event else state
         case "Minted":
             return replace(state, outstanding=Sats(state.outstanding + args["sats"]))
         case "Burned":
@@ -294,7 +339,7 @@ def _is_allowed(state: _Loan, said: Said, split: Split) -> bool:
             held=state.held,
             price=price.price,
             pay=MAX_CENTS if over else Cents(split.repaid + split.fee),
-            in_default=reason is Reason.DEFAULT,
+            in_default=at > terms.maturity + terms.grace,
         )
     except Rejected:
         return False

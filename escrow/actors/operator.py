@@ -26,10 +26,12 @@ from escrow.core.due import (
     CancelOnEvm,
     CureCall,
     Effect,
+    EndDispute,
     ExpireCallOnEvm,
     NoteRecoveryOnEvm,
     OpenOnEvm,
     PayBurns,
+    RedoAuction,
     SweepVault,
 )
 from escrow.core.errors import EscrowError, Refused
@@ -93,7 +95,7 @@ class Operator:
         try:
             match effect:
                 case OpenOnEvm():
-                    self._evm.book(self.party.account, "open", terms, *self._signed(terms))
+                    self._evm.book(self.party.account, "open", terms, *self.signed(terms))
                 case AttestDeposit(outpoint=outpoint):
                     self._mint(OutPoint.parse(outpoint), agreed)
                 case AttestLoss(outpoint=outpoint, sats=sats):
@@ -106,6 +108,10 @@ class Operator:
                     self._evm.book(self.party.account, "cure", terms)
                 case ExpireCallOnEvm():
                     self._evm.book(self.party.account, "expire_call", terms)
+                case EndDispute():
+                    self._evm.book(self.party.account, "resolve", terms, False)
+                case RedoAuction():
+                    self._evm.book(self.party.account, "redo", terms)
                 case NoteRecoveryOnEvm():
                     self._evm.book(self.party.account, "recovered", terms)
                 case PayBurns(burns=burns, coins=coins):
@@ -155,7 +161,8 @@ class Operator:
         if any(not each.blocks for each in self._evm.said(loan)):
             self._evm.chain.seal()
 
-    def _signed(self, terms: Terms) -> tuple[Sig, Sig]:
+    def signed(self, terms: Terms) -> tuple[Sig, Sig]:
+        """Terms as borrower and lender sign them, each with its own key."""
         borrower, lender = (
             sign_terms(
                 party.account,

@@ -27,6 +27,7 @@ from escrow.core.verbs.mark import Mark, mark
 from escrow.core.verbs.mint import Mint, mint
 from escrow.core.verbs.offer import Offer, offer
 from escrow.core.verbs.open import Open, open_loan
+from escrow.core.verbs.pause import Pause, Resume, pause, resume
 from escrow.core.verbs.payout import (
     SawPayout,
     SawPayoutDepth,
@@ -43,6 +44,7 @@ from escrow.core.verbs.refinance import Refinance, refinance
 from escrow.core.verbs.rekey import Rekey, SawGeneration, rekey, saw_generation
 from escrow.core.verbs.repay import Repay, repay
 from escrow.core.verbs.retire import Retire, retire
+from escrow.core.verbs.rotate import SawRotation, saw_rotation
 from escrow.core.verbs.tick import Tick, tick
 from escrow.core.verbs.top_up import TopUp, top_up
 from escrow.core.verbs.withdraw import Withdraw, withdraw
@@ -57,7 +59,10 @@ Command = (
     | SawPayoutStuck
     | SawRecovery
     | SawGeneration
+    | SawRotation
     | Mark
+    | Pause
+    | Resume
     | Offer
     | Accept
     | Open
@@ -94,8 +99,11 @@ RANK: Final[dict[type[Command], int]] = {
     SawPayoutVoid: 16,
     SawPayoutStuck: 17,
     SawGeneration: 18,
-    # 2 oracle
-    Mark: 20,
+    # 2 oracle: what the guardian stops, it stops after the price and before all that needs one
+    SawRotation: 20,
+    Mark: 21,
+    Pause: 22,
+    Resume: 23,
     # 3 agreement, collateral and money
     Offer: 30,
     Accept: 31,
@@ -179,8 +187,14 @@ def _decide(escrow: Escrow, command: Command) -> tuple[Event, ...]:
             return saw_recovery(escrow, command)
         case SawGeneration():
             return saw_generation(escrow, command)
+        case SawRotation():
+            return saw_rotation(escrow, command)
         case Mark():
             return mark(escrow, command)
+        case Pause():
+            return pause(escrow, command)
+        case Resume():
+            return resume(escrow, command)
         case Offer():
             return offer(escrow, command)
         case Accept():

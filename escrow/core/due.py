@@ -21,6 +21,7 @@ from escrow.core.phases import (
     terms_of,
     unretired_loss,
 )
+from escrow.core.realise import auction_start
 from escrow.core.regions.loan import (
     Accepted,
     Active,
@@ -41,6 +42,7 @@ from escrow.core.regions.token import Burn, free, outstanding
 from escrow.core.regions.vault import Coin, Locked, Lost, Recovered, Reorged
 from escrow.core.roles import Role
 from escrow.core.rules import at_or_above, at_or_below, owed
+from escrow.core.sales import auction_life
 from escrow.core.state import Escrow
 from escrow.core.terms import MIN_DEPOSIT, Liquidation
 from escrow.core.units import Cents, Sats, Seconds
@@ -130,6 +132,28 @@ class ExpireCallOnEvm:
     @property
     def id(self) -> str:
         return f"expire/{self.deadline}"
+
+
+@dataclass(frozen=True, slots=True)
+class EndDispute:
+    """The arbiter was silent for too long: the call stands."""
+
+    since: Seconds
+
+    @property
+    def id(self) -> str:
+        return f"resolve/{self.since}"
+
+
+@dataclass(frozen=True, slots=True)
+class RedoAuction:
+    """The price of an auction has fallen as far as it may: it starts from the top."""
+
+    since: Seconds
+
+    @property
+    def id(self) -> str:
+        return f"redo/{self.since}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +283,8 @@ Effect = (
     | CallMargin
     | CureCall
     | ExpireCallOnEvm
+    | EndDispute
+    | RedoAuction
     | RealiseCollateral
     | ClaimCoins
     | PayBurns
@@ -306,14 +332,21 @@ def wakes(escrow: Escrow) -> tuple[Seconds, ...]:
         return ()
     terms = loan.terms
     moments = [terms.expires_at + 1, terms.draw_by + 1, terms.recover_at]
+    # While the guardian has paused, the active clock and all that needs a price wait for its end.
+    pause = escrow.system.pause
+    runs_from = max(now, pause.until) if pause else now
     if isinstance(loan, Indebted):
-        moments.append(terms.maturity + terms.grace + 1)
+        moments += [terms.maturity + terms.grace + 1, runs_from]
     if isinstance(loan, Called):
         # Only if the active clock runs that far: once it stands, time alone brings nothing.
         left = loan.deadline - active_seconds(escrow.system, at=now)
-        over = Seconds(now + max(0, left) + 1)
+        over = Seconds(runs_from + max(0, left) + 1)
         if is_fresh(escrow.system, at=over):
             moments.append(over)
+        if loan.dispute is not None:
+            moments.append(Seconds(loan.dispute.at + terms.dispute + 1))
+    if isinstance(loan, Liquidating) and terms.liquidation is Liquidation.AUCTION:
+        moments.append(Seconds(loan.since + auction_life(terms) + 1))
     return tuple(sorted(Seconds(moment) for moment in moments if moment > now))
 
 
@@ -373,6 +406,10 @@ def _loan_due(escrow: Escrow) -> tuple[Effect, ...]:
         return (OpenOnEvm(),) if now <= loan.terms.expires_at else ()
     if isinstance(loan, Opened) and now > loan.terms.draw_by:
         effects.append(CancelOnEvm())
+    # Needs no price: whether the call was right is not asked any more.
+    dispute = loan.dispute if isinstance(loan, Called) else None
+    if dispute is not None and now > dispute.at + loan.terms.dispute:
+        effects.append(EndDispute(dispute.at))
     if isinstance(loan, Indebted) and is_fresh(escrow.system, at=now):
         assert escrow.system.price is not None
         effects.extend(_margin_due(escrow, loan, escrow.system.price))
@@ -402,12 +439,17 @@ def _margin_due(
             effects.append(CallMargin(price.round))
         case Called() if at_or_below(debt, sats=held, price=price.price, level=terms.restore_ltv):
             effects.append(CureCall(price.round))
-        case Called(deadline=deadline) if (
+        case Called(deadline=deadline, dispute=None) if (
             called and active_seconds(escrow.system, at=now) > deadline
         ):
             effects.append(ExpireCallOnEvm(deadline))
         case _:
             pass
-    if breach(escrow, at=now) is not None:
-        effects.append(RealiseCollateral(terms.liquidation))
-    return tuple(effects)
+    reason = breach(escrow, at=now)
+    if reason is None:
+        return tuple(effects)
+    if terms.liquidation is Liquidation.AUCTION:
+        since = auction_start(loan, price, reason)
+        if now - since > auction_life(terms):
+            return (*effects, RedoAuction(since))
+    return (*effects, RealiseCollateral(terms.liquidation))

@@ -28,6 +28,7 @@ CODES: Final[dict[str, str]] = {
     # --- the clock and the price ---
     "clock/backwards": "time never goes back",
     "price/not-oracle": "only the oracle posts prices",
+    "price/not-watcher": "only the watcher tells of another set of oracles",
     "price/too-few-signers": "fewer oracle signatures than the quorum",
     "price/stranger": "a signature that is not from an oracle of the set",
     "price/duplicate-signer": "one oracle signed twice",

@@ -24,7 +24,14 @@ from escrow.core.phases import (
 from escrow.core.regions import loan as ln
 from escrow.core.regions import token as tk
 from escrow.core.regions import vault as vt
-from escrow.core.regions.system import PriceMarked, active_seconds, is_fresh, stale_from
+from escrow.core.regions.system import (
+    PriceMarked,
+    active_seconds,
+    is_fresh,
+    is_jump,
+    median,
+    stale_from,
+)
 from escrow.core.roles import Role
 from escrow.core.rules import (
     INTEREST_DEN,
@@ -36,7 +43,6 @@ from escrow.core.rules import (
     owed,
     value_down,
 )
-from escrow.core.sales import gross_up
 from escrow.core.scripts import DUST, DUST_CHANGE, is_standard_output
 from escrow.core.state import Escrow, Event, Incident, fold
 from escrow.core.terms import MIN_DEPOSIT, Liquidation
@@ -369,41 +375,35 @@ def seized_is_bounded(step: Step) -> bool:
 
 @law("INV-RISK-6", C, E)
 def a_partial_sale_hits_its_target(step: Step) -> bool:
-    """A partial sale stops at its target: at or below it, and above it with one cent less."""
+    """A partial sale that leaves debt stops at its target, to a few cents."""
     if not isinstance(step.event, ln.Liquidated) or not step.event.split.left:
         return True
     event, terms = step.event, terms_of(step.before.loan)
     if event.kind is not Liquidation.PARTIAL:
         return True
-    split, held, price = event.split, step.before.token.held, event.price
-    fewer = muldiv_up(
-        gross_up(Cents(split.repaid - 1), fee=terms.fee_bps) * (BPS + terms.bonus_bps),
-        CENTS_SCALE,
-        BPS * price,
-    )
-    # The payment is whole cents and the coins whole sats: the target is met to a cent and a bit.
-    slack = Cents(2 + terms.bonus_bps // BPS)
-    return at_or_below(
-        Cents(split.left - min(split.left, slack)),
-        sats=Sats(held - split.seized),
-        price=price,
-        level=terms.target_ltv,
-    ) and at_or_above(
-        Cents(split.left + slack),
-        sats=Sats(held - fewer),
-        price=price,
-        level=terms.target_ltv,
+    # Rounding to whole cents and sats may move both sides by so much.
+    left, slack = event.split.left, 3
+    kept = Sats(step.before.token.held - event.split.seized)
+    least, most = Cents(max(0, left - slack)), Cents(left + slack)
+    return at_or_below(least, sats=kept, price=event.price, level=terms.target_ltv) and at_or_above(
+        most, sats=kept, price=event.price, level=terms.target_ltv
     )
 
 
 @law("INV-RISK-7", C, E)
 def prices_are_fresh_ordered_and_sane(step: Step) -> bool:
-    """A price in use is signed by the quorum, fresh, newer than the last, and sane."""
+    """A price is a fresh, newer and sane median of a quorum, and of a wide one if it jumps."""
     if not isinstance(step.event, PriceMarked):
         return True
-    new, last = step.event.price, step.before.system.price
+    new, reports, before = step.event.price, step.event.reports, step.before.system
+    last, enough = before.price, len(reports) >= before.quorum
+    if is_jump(before, new.price, at=step.event.at):
+        enough = len(reports) >= before.wide_quorum
     return (
         0 < new.price <= MAX_PRICE
+        and enough
+        and len(reports) % 2 == 1
+        and new.price == median(tuple(sorted(reports)))
         and new.at <= step.event.at <= new.at + step.after.system.heartbeat
         and (last is None or (new.at > last.at and new.round == last.round + 1))
     )
@@ -423,7 +423,7 @@ _PRICED = (
 
 @law("INV-RISK-8", C, E)
 def no_verdict_on_a_stale_price(step: Step) -> bool:
-    """A stale price decides nothing."""
+    """A price that is stale, or paused, decides nothing."""
     if not isinstance(step.event, _PRICED):
         return True
     return is_fresh(step.before.system, at=step.event.at)
@@ -433,11 +433,11 @@ def no_verdict_on_a_stale_price(step: Step) -> bool:
 def what_the_borrower_takes_stays_within_the_initial_level(step: Step) -> bool:
     """A draw, a withdrawal or new terms leave the loan-to-value at or below the initial level."""
     match step.event, step.after.loan:
-        case (ln.Drawn() | ln.Refinanced()), ln.Active() as loan:
+        case ((ln.Drawn() | ln.Refinanced()), ln.Active() as loan):
             held = step.after.token.held
         case ln.Withdrawn(sats=sats), ln.Active() as loan:
             held = Sats(step.after.token.held - sats)
-        case (ln.Drawn() | ln.Refinanced() | ln.Withdrawn()), _:
+        case ((ln.Drawn() | ln.Refinanced() | ln.Withdrawn()), _):
             return False
         case _:
             return True
@@ -493,14 +493,13 @@ def bad_debt_only_when_nothing_is_left(step: Step) -> bool:
     split = step.event.split
     if split.bad_debt == 0:
         return True
-    gone = split.seized == step.before.token.held
+    gone = split.seized == step.before.token.held and split.surplus == 0
     return gone and split.left == 0 and split.bad_debt <= step.event.debt
 
 
 @law("INV-WF-1", C, E)
 def the_waterfall_pays_out_what_came_in(step: Step) -> bool:
-    """A liquidation pays out what came in: fee, interest, principal; the rest stays owed, or is
-    named bad debt."""
+    """A liquidation pays fee, interest, principal; the rest stays owed or is named bad debt."""
     match step.event:
         case ln.Liquidated(split=split, interest=interest, principal=principal):
             return (
@@ -541,14 +540,25 @@ def the_four_sides_of_a_seizure_match(step: Step) -> bool:
 
 @law("INV-WF-4", C, E)
 def release_only_without_debt(step: Step) -> bool:
-    """Coins go back to the borrower only when nothing is owed, everything was covered, or more is
-    pledged than a new draw would need."""
+    """Coins go back only without debt, with all of it covered, or above what a draw would need."""
     match step.event:
         case ln.LoanEnded(outcome=ln.Outcome.RELEASED):
             return ln.is_debt_free(_debt(step.after.loan))
         case tk.TokensFreed(released=released) if released:
-            # Excess may be withdrawn while the loan is active and neither called nor sold for.
-            return not isinstance(step.before.loan, ln.Called | ln.Liquidating)
+            loan, price = step.before.loan, step.before.system.price
+            if not isinstance(loan, ln.Indebted):
+                return True
+            # Excess of a loan that is neither called nor sold for.
+            return (
+                isinstance(loan, ln.Active)
+                and price is not None
+                and at_or_below(
+                    owed(loan.debt, rate_bps=loan.terms.rate_bps, at=step.event.at),
+                    sats=Sats(step.before.token.held - released),
+                    price=price.price,
+                    level=loan.terms.initial_ltv,
+                )
+            )
         case _:
             return True
 
@@ -564,11 +574,15 @@ def cure_time_is_whole(step: Step) -> bool:
 
 @law("INV-CLK-6", C, E)
 def the_active_clock_stands_while_degraded(step: Step) -> bool:
-    """The active clock counts exactly the seconds in which the price was fresh."""
+    """The active clock counts exactly the seconds in which rules could use the price."""
     before, after = step.before.system, step.after.system
     passed = active_seconds(after, at=after.clock) - active_seconds(before, at=before.clock)
-    running = max(0, min(after.clock, stale_from(before)) - before.clock)
-    return passed == (running if is_fresh(before, at=before.clock) else 0)
+    # Up to where the price was good, and of that what was before a pause and what after it.
+    first, end = before.clock, min(after.clock, stale_from(before))
+    if before.pause is None:
+        return passed == max(0, end - first)
+    early, late = min(end, before.pause.since), max(first, before.pause.until)
+    return passed == max(0, early - first) + max(0, end - late)
 
 
 @law("INV-CLK-3", S, E)
@@ -591,7 +605,7 @@ def clocks_never_go_back(step: Step) -> bool:
 
 @law("INV-CLK-5", E)
 def a_stale_platform_says_so(step: Step) -> bool:
-    """The platform says that it is degraded when its price is stale."""
+    """The platform says that it is degraded when rules may not use its price."""
     system = step.after.system
     fresh = is_fresh(system, at=system.clock)
     return fresh == (system_phase(system) == "RUNNING")

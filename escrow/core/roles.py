@@ -18,6 +18,8 @@ class Role(Enum):
     """Says, m of n, that a coin is final in a vault or lost from it."""
     ORACLE = "oracle"
     """Says, m of n, what one bitcoin costs."""
+    GUARDIAN = "guardian"
+    """May stop, for a while, everything that needs a price."""
     LIQUIDATOR = "liquidator"
     """A third party that repays debt for discounted collateral."""
     ARBITER = "arbiter"

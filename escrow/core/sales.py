@@ -7,6 +7,7 @@ buyer never profits from rounding. ``EscrowBook.vy`` computes the same numbers.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Final
 
@@ -149,6 +150,17 @@ def is_stale_auction(terms: Terms, *, elapsed: Seconds) -> bool:
     if elapsed > terms.tail:
         return True
     return decay(terms.cut_bps, steps=elapsed // terms.step) * BPS < terms.cusp_bps * WAD
+
+
+def auction_life(terms: Terms) -> Seconds:
+    """The last second at which an auction is not stale."""
+    last = terms.tail // terms.step
+    fallen = bisect_left(
+        range(last + 1),
+        True,
+        key=lambda n: is_stale_auction(terms, elapsed=Seconds(n * terms.step)),
+    )
+    return Seconds(terms.tail if fallen > last else fallen * terms.step - 1)
 
 
 def auction_price(terms: Terms, *, price: PriceE8, elapsed: Seconds) -> PriceE8:

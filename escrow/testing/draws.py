@@ -32,7 +32,7 @@ SCRIPTS: Final = ("0014" + "11" * 20, "5120" + "22" * 32, "6a04deadbeef")
 
 def platform() -> System:
     """The platform that machines and the corpus run on."""
-    return new_system(origin=START, heartbeat=HOUR, quorum=2)
+    return new_system(origin=START, heartbeat=HOUR, quorum=3, wide_quorum=5, deviation=Bps(2_000))
 
 
 def price_at(debt: Cents, *, sats: Sats, level: Bps) -> PriceE8:
@@ -55,6 +55,9 @@ def some_terms() -> st.SearchStrategy[Terms]:
         liquidation=st.sampled_from(Liquidation),
         bonus=st.sampled_from((500, 0, 5_000)),
         max_fee=st.sampled_from((5_000, 1, 10_000_000)),
+        fee=st.sampled_from((0, 99, 5_000)),
+        min_left=st.sampled_from((0, 1_000_000)),
+        dispute=st.sampled_from((0, HOUR, 2 * DAY)),
     )
 
 
@@ -68,8 +71,26 @@ def _terms(
     liquidation: Liquidation,
     bonus: int,
     max_fee: int,
+    fee: int,
+    min_left: int,
+    dispute: int,
 ) -> Terms:
     initial, restore, call, liquidate = (Bps(level) for level in ladder)
+    own: dict[str, Any] = {"bonus_bps": Bps(bonus)}
+    if liquidation is Liquidation.PARTIAL:
+        # A target that the sale can reach, however dear it is.
+        most = muldiv_down((BPS - fee) * BPS - 1, 1, BPS + bonus)
+        own["target_ltv"] = Bps(min(initial, most))
+    if liquidation is Liquidation.AUCTION:
+        own = {
+            "buf_bps": Bps(12_000),
+            "cut_bps": Bps(9_000),
+            "step": Seconds(600),
+            "tail": Seconds(HOUR),
+            "cusp_bps": Bps(6_000),
+        } | {"bonus_bps": Bps(0)}
+    if dispute:
+        own |= {"arbiter": "0x" + "ab" * 20, "dispute": Seconds(dispute)}
     return Terms(
         borrower="0x" + "b0" * 20,
         lender="0x" + "1e" * 20,
@@ -88,9 +109,11 @@ def _terms(
         recover_at=Seconds(START + 30 * DAY + grace + DAY),
         confirmations=confirmations,
         liquidation=liquidation,
-        bonus_bps=Bps(bonus),
         max_fee=Sats(max_fee),
         nonce=0,
+        fee_bps=Bps(fee),
+        min_left=Cents(min_left),
+        **own,
     )
 
 

@@ -16,8 +16,8 @@ from escrow.core.errors import CODES, Rejected
 from escrow.core.laws import Step
 from escrow.core.payouts import STUCK_AFTER
 from escrow.core.phases import backing, debt_now, loan_phase
-from escrow.core.regions.loan import Accepted, Called, Draft, Ended, Offered
-from escrow.core.regions.system import active_seconds, stale_from
+from escrow.core.regions.loan import Accepted, Called, Draft, Ended, Offered, Refinanced
+from escrow.core.regions.system import MAX_PAUSE, active_seconds, is_jump, stale_from
 from escrow.core.regions.token import free
 from escrow.core.regions.vault import Coin, Payout, change_of, find, locked
 from escrow.core.roles import Role
@@ -29,7 +29,9 @@ from escrow.core.units import (
     CENTS_SCALE,
     COIN,
     HOUR,
+    MAX_CENTS,
     MAX_PRICE,
+    Bps,
     Cents,
     PriceE8,
     Sats,
@@ -38,9 +40,11 @@ from escrow.core.units import (
     muldiv_up,
 )
 from escrow.core.verbs.accept import Accept
+from escrow.core.verbs.auction import Redo, Take
 from escrow.core.verbs.burn import BurnTokens
 from escrow.core.verbs.cancel import Cancel
 from escrow.core.verbs.cure import Cure
+from escrow.core.verbs.dispute import Dispute, Resolve
 from escrow.core.verbs.draw import Draw
 from escrow.core.verbs.expire_call import ExpireCall
 from escrow.core.verbs.lapse import Lapse
@@ -50,14 +54,17 @@ from escrow.core.verbs.mark import Mark
 from escrow.core.verbs.mint import Mint
 from escrow.core.verbs.offer import Offer
 from escrow.core.verbs.open import Open
+from escrow.core.verbs.pause import Pause, Resume
 from escrow.core.verbs.payout import SawPayout, SawPayoutDepth, SawPayoutStuck, SawPayoutVoid
 from escrow.core.verbs.pledge import SawCoin, SawCoinGone
 from escrow.core.verbs.recover import NoteRecovery, SawRecovery
+from escrow.core.verbs.refinance import Refinance
 from escrow.core.verbs.rekey import Rekey, SawGeneration
 from escrow.core.verbs.repay import Repay
 from escrow.core.verbs.retire import Retire
 from escrow.core.verbs.tick import Tick
 from escrow.core.verbs.top_up import TopUp
+from escrow.core.verbs.withdraw import Withdraw
 from escrow.testing.draws import (
     AGREED,
     BY,
@@ -174,6 +181,8 @@ class EscrowMachine(RuleBasedStateMachine):
     def _count(self, step: Step) -> None:
         phases = loan_phase(step.before), loan_phase(step.after)
         self.transitions[phases[0], type(step.event).__name__, phases[1]] += 1
+        if isinstance(step.event, Refinanced):
+            self.offered = step.event.terms
         self.on_event(step)
 
     def _later(self, wait: int) -> Seconds:
@@ -241,7 +250,16 @@ class EscrowMachine(RuleBasedStateMachine):
 
     @rule(
         moment=st.sampled_from(
-            ("stale", "deadline", "expires_at", "draw_by", "maturity", "default", "recover_at")
+            (
+                "stale",
+                "resumed",
+                "deadline",
+                "expires_at",
+                "draw_by",
+                "maturity",
+                "default",
+                "recover_at",
+            )
         ),
         near=NEAR,
     )
@@ -250,6 +268,8 @@ class EscrowMachine(RuleBasedStateMachine):
         system, loan = self.escrow.system, self.escrow.loan
         if moment == "stale":
             then = int(stale_from(system))
+        elif moment == "resumed":
+            then = system.pause.until if system.pause else self.now
         elif moment == "deadline":
             missing = (
                 loan.deadline - active_seconds(system, at=self.now)
@@ -621,7 +641,8 @@ class EscrowMachine(RuleBasedStateMachine):
         ),
         near=NEAR,
         lag=st.sampled_from((0, 0, 0, HOUR, HOUR + 1, -1)),
-        signers=st.sampled_from((2, 2, 3, 1)),
+        signers=st.sampled_from((0, 0, 0, 1, 3, 4, 5)),
+        outlier=st.sampled_from((0, 0, 1, -1)),
         skip=st.sampled_from((0, 0, 0, 1)),
     )
     def mark(
@@ -633,11 +654,21 @@ class EscrowMachine(RuleBasedStateMachine):
         near: int,
         lag: int,
         signers: int,
+        outlier: int,
         skip: int,
     ) -> None:
-        """A price at a boundary of the terms, or beside it; dated now, or badly."""
-        at = self._later(wait)
-        self._mark(at, level, near, by=by or Role.ORACLE, lag=lag, signers=signers, skip=skip)
+        """A price at a boundary of the terms, or beside it; dated now, or badly; of as many oracles
+        as it needs, or of too few; one of them may be out of its mind."""
+        self._mark(
+            self._later(wait),
+            level,
+            near,
+            by=by or Role.ORACLE,
+            lag=lag,
+            signers=signers,
+            outlier=outlier,
+            skip=skip,
+        )
 
     def _mark(
         self,
@@ -647,10 +678,12 @@ class EscrowMachine(RuleBasedStateMachine):
         *,
         by: Role = Role.ORACLE,
         lag: int = 0,
-        signers: int = 2,
+        signers: int = 0,
+        outlier: int = 0,
         skip: int = 0,
     ) -> None:
-        last = self.escrow.system.price
+        system = self.escrow.system
+        last = system.price
         number = (last.round if last else 0) + 1 + skip
         match level:
             case "par":
@@ -665,7 +698,20 @@ class EscrowMachine(RuleBasedStateMachine):
                     sats=self.escrow.token.held,
                     level=getattr(self.offered, level),
                 )
-        self.ask(Mark(by, at, number, PriceE8(price + near), Seconds(at - lag), signers))
+        price = PriceE8(price + near)
+        needed = system.wide_quorum if is_jump(system, price, at=at) else system.quorum
+        prices = [price] * (signers or needed)
+        if outlier:
+            prices[min(0, -outlier)] = PriceE8(2 * MAX_PRICE if outlier > 0 else 0)
+        self.ask(Mark(by, at, number, tuple(prices), Seconds(at - lag)))
+
+    @rule(wait=WAIT, by=BY, seconds=st.sampled_from((60, HOUR, MAX_PAUSE, MAX_PAUSE + 1, 0)))
+    def pause(self, *, wait: int, by: Role | None, seconds: int) -> None:
+        self.ask(Pause(by or Role.GUARDIAN, self._later(wait), Seconds(seconds)))
+
+    @rule(wait=WAIT, by=BY)
+    def resume(self, *, wait: int, by: Role | None) -> None:
+        self.ask(Resume(by or Role.GUARDIAN, self._later(wait)))
 
     @rule(
         level=st.sampled_from(("par", "restore_ltv", "call_ltv", "liquidation_ltv")),
@@ -779,12 +825,72 @@ class EscrowMachine(RuleBasedStateMachine):
     def expire(self, *, wait: int, by: Role | None) -> None:
         self.ask(ExpireCall(by or Role.OPERATOR, self._later(wait)))
 
-    @rule(wait=WAIT, by=BY, kind=st.sampled_from((None, None, *Liquidation)))
-    def liquidate(self, *, wait: int, by: Role | None, kind: Liquidation | None) -> None:
-        right = self.offered.liquidation
+    @rule(wait=WAIT, by=BY)
+    def dispute(self, *, wait: int, by: Role | None) -> None:
+        self.ask(Dispute(by or Role.BORROWER, self._later(wait)))
+
+    @rule(wait=WAIT, by=BY, upheld=st.booleans())
+    def resolve(self, *, wait: int, by: Role | None, upheld: bool) -> None:
+        self.ask(Resolve(by or Role.ARBITER, self._later(wait), upheld))
+
+    @rule(wait=WAIT, by=BY, part=st.sampled_from((1, 1, 2, 3)), near=NEAR)
+    def withdraw(self, *, wait: int, by: Role | None, part: int, near: int) -> None:
+        """What the initial level does not need, or a part of it."""
+        at, price = self._later(wait), self.escrow.system.price
+        needed = muldiv_up(
+            debt_now(self.escrow, at=at) * CENTS_SCALE,
+            BPS,
+            self.offered.initial_ltv * (price.price if price else 1),
+        )
+        spare = max(0, self.escrow.token.held - needed)
+        sats = Sats(muldiv_down(spare, 1, part) + near)
+        self.ask(Withdraw(by or Role.BORROWER, at, sats))
+
+    @rule(
+        wait=WAIT,
+        changes=st.sampled_from(
+            (
+                {},
+                {"rate_bps": Bps(100)},
+                {"principal": Cents(4_800_000)},
+                {"max_fee": Sats(2)},
+                {"grace": Seconds(0)},
+            )
+        ),
+    )
+    def refinance(self, *, wait: int, changes: dict[str, Any]) -> None:
+        at = self._later(wait)
+        times = {"expires_at": at, "draw_by": max(at, self.offered.draw_by)}
+        terms = replace(self.offered, **(times | changes))
+        self.ask(Refinance(Role.OPERATOR, at, terms))
+
+    @rule(
+        wait=WAIT,
+        by=BY,
+        kind=st.sampled_from((None, None, *Liquidation)),
+        part=st.sampled_from((None, None, 1, 2, 3)),
+        near=NEAR,
+    )
+    def liquidate(
+        self, *, wait: int, by: Role | None, kind: Liquidation | None, part: int | None, near: int
+    ) -> None:
+        at, right = self._later(wait), self.offered.liquidation
         entitled = Role.LENDER if right is Liquidation.TAKE_OVER else Role.LIQUIDATOR
+        pay = MAX_CENTS
+        if part is not None:
+            debt = debt_now(self.escrow, at=at)
+            pay = Cents(max(0, muldiv_down(debt, 1, part) + near))
         asked = right if kind is None else kind
-        self.ask(Liquidate(by or entitled, self._later(wait), asked))
+        self.ask(Liquidate(by or entitled, at, asked, pay=pay))
+
+    @rule(wait=WAIT, by=BY)
+    def redo(self, *, wait: int, by: Role | None) -> None:
+        self.ask(Redo(by or Role.OPERATOR, self._later(wait)))
+
+    @rule(wait=WAIT, by=BY, part=st.sampled_from((1, 2, 10)), near=NEAR)
+    def take(self, *, wait: int, by: Role | None, part: int, near: int) -> None:
+        want = Sats(max(0, muldiv_down(self.escrow.token.held, 1, part) + near))
+        self.ask(Take(by or Role.LIQUIDATOR, self._later(wait), want))
 
     @rule(
         wait=WAIT,

@@ -14,10 +14,13 @@ from escrow.core.roles import Role
 from escrow.core.rules import fee_shares
 from escrow.core.scripts import DUST_CHANGE
 from escrow.core.state import Escrow
+from escrow.core.terms import Liquidation
 from escrow.core.units import Sats, Seconds
+from escrow.core.verbs.auction import Redo, Take
 from escrow.core.verbs.burn import BurnTokens
 from escrow.core.verbs.cancel import Cancel
 from escrow.core.verbs.cure import Cure
+from escrow.core.verbs.dispute import Resolve
 from escrow.core.verbs.expire_call import ExpireCall
 from escrow.core.verbs.liquidate import Liquidate
 from escrow.core.verbs.margin_call import MarginCall
@@ -73,6 +76,12 @@ def respond(escrow: Escrow, effect: Effect, *, at: Seconds) -> tuple[Command, ..
             return (Cure(Role.OPERATOR, at),)
         case owing.ExpireCallOnEvm():
             return (ExpireCall(Role.OPERATOR, at),)
+        case owing.EndDispute():
+            return (Resolve(Role.OPERATOR, at, upheld=False),)
+        case owing.RedoAuction():
+            return (Redo(Role.OPERATOR, at),)
+        case owing.RealiseCollateral(kind=Liquidation.AUCTION):
+            return (Take(Role.LIQUIDATOR, at, escrow.token.held),)
         case owing.RealiseCollateral(kind=kind):
             return (Liquidate(owing.owed_by(effect), at, kind),)
         case owing.ClaimCoins(sats=sats):

@@ -15,7 +15,7 @@ from escrow.core.regions.vault import Locked, Payout, Recovered
 from escrow.core.roles import Role
 from escrow.core.state import Escrow, fold
 from escrow.core.terms import Liquidation, Terms
-from escrow.core.units import COIN, DAY, HOUR, Bps, Cents, PriceE8, Sats, Seconds
+from escrow.core.units import BPS, COIN, DAY, HOUR, Bps, Cents, PriceE8, Sats, Seconds
 from escrow.core.verbs.accept import Accept
 from escrow.core.verbs.burn import BurnTokens
 from escrow.core.verbs.cancel import Cancel
@@ -105,12 +105,15 @@ def _priced(escrow: Escrow, coin: int, at: Seconds) -> Escrow:
     last = escrow.system.price
     number = last.round + 1 if last else 1
     price = PriceE8(coin * 10**8)
-    return fold(escrow, decide(escrow, Mark(Role.ORACLE, at, number, price, at, 9)))
+    return fold(escrow, decide(escrow, Mark(Role.ORACLE, at, number, (price,), at)))
 
 
 def edges() -> set[tuple[str, str, str]]:
     """Every (phase, command, phase) that a walk over the rules finds."""
-    start = Escrow(new_system(origin=_T0, heartbeat=Seconds(2 * DAY), quorum=1))
+    system = new_system(
+        origin=_T0, heartbeat=Seconds(2 * DAY), quorum=1, wide_quorum=1, deviation=Bps(BPS)
+    )
+    start = Escrow(system)
     found: set[tuple[str, str, str]] = set()
     seen: set[tuple[object, ...]] = set()
     frontier = [start]

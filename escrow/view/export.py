@@ -9,8 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from escrow.adapters.evm.chain import Receipt
 from escrow.core.errors import BadInput, Refused
+from escrow.ports import Receipt
 from escrow.words import jsonable
 from escrow.world import World
 
@@ -22,7 +22,8 @@ def export(world: World, folder: Path) -> dict[str, object]:
     """Write the world's evidence into ``folder``, which must be new or empty; the manifest.
 
     ``bitcoin_blocks.hex``: raw blocks from height 1, one a line. ``evm_genesis.json``: a geth
-    genesis. ``evm_txs.jsonl``: one object a transaction. ``log.jsonl``: the hash-chained log.
+    genesis. ``evm_txs.jsonl``: one object a transaction. ``evm_blocks.jsonl``: one object a sealed
+    block, empty ones too: time, fee, gas and roots. ``log.jsonl``: the hash-chained log.
     ``manifest.json``: what it all must come to. No key and no seed but the world's number.
 
     Raises ``BadInput("export/exists")`` if the folder holds anything, ``Refused("export/write")``
@@ -31,6 +32,7 @@ def export(world: World, folder: Path) -> dict[str, object]:
     files = {
         "bitcoin_blocks.hex": _lines(block.hex() for block in world.bitcoin.blocks()),
         "evm_genesis.json": _json(_genesis(world)),
+        "evm_blocks.jsonl": _lines(json.dumps(row, sort_keys=True) for row in _blocks(world)),
         "evm_txs.jsonl": _lines(json.dumps(row, sort_keys=True) for row in _transactions(world)),
         "log.jsonl": _lines(world.log_lines()),
     }
@@ -48,6 +50,8 @@ def export(world: World, folder: Path) -> dict[str, object]:
             "origin": world.config.deployed_at,
             "heartbeat": world.config.heartbeat,
             "quorum": world.config.oracle_quorum,
+            "wide_quorum": world.config.oracle_wide_quorum,
+            "deviation": world.config.deviation_bps,
         },
         "chain_id": world.evm.chain.chain_id,
         "contracts": _contracts(world),
@@ -106,6 +110,24 @@ def _genesis(world: World) -> dict[str, object]:
             for party in world.parties.values()
         },
     }
+
+
+def _blocks(world: World) -> Iterator[dict[str, object]]:
+    chain = world.evm.chain
+    for number in range(1, chain.block_number + 1):
+        block = chain.block(number)
+        assert block is not None
+        yield {
+            "number": number,
+            "hash": "0x" + block.hash.hex(),
+            "timestamp": block.timestamp,
+            "baseFeePerGas": block.base_fee,
+            "gasUsed": block.gas_used,
+            "transactions": len(block.transactions),
+            "transactionsRoot": "0x" + block.transactions_root.hex(),
+            "receiptsRoot": "0x" + block.receipts_root.hex(),
+            "stateRoot": "0x" + block.state_root.hex(),
+        }
 
 
 def _transactions(world: World) -> Iterator[dict[str, object]]:

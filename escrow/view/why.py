@@ -9,7 +9,15 @@ from escrow.core.phases import debt_now, terms_of
 from escrow.core.regions import loan as ln
 from escrow.core.regions import token as tk
 from escrow.core.regions import vault as vt
-from escrow.core.regions.system import ClockTicked, OracleStale, PriceMarked, active_seconds
+from escrow.core.regions.system import (
+    ClockTicked,
+    OraclesRotated,
+    OracleStale,
+    Paused,
+    PriceMarked,
+    Resumed,
+    active_seconds,
+)
 from escrow.core.rules import ltv_up
 from escrow.core.state import Escrow, Incident
 from escrow.core.terms import Liquidation
@@ -34,8 +42,17 @@ def why(step: Step) -> str:
             return ""
         case OracleStale():
             return f"no price since {moment(event.since)}: cure clocks stand still"
-        case PriceMarked(price=new):
-            return f"round {new.round}: 1 BTC costs {price(new.price)}, signed by the quorum"
+        case PriceMarked(price=new, reports=reports):
+            return (
+                f"round {new.round}: 1 BTC costs {price(new.price)}, "
+                f"the median of {len(reports)} oracles"
+            )
+        case Paused(until=until):
+            return f"the guardian paused until {moment(until)}: cure clocks stand still"
+        case Resumed(ended=ended):
+            return f"the pause was over at {moment(ended)}"
+        case OraclesRotated(quorum=quorum):
+            return f"another set of oracles counts: {quorum} of them make a price"
         case ln.OfferMade(terms=t):
             kind = _KINDS[t.liquidation]
             return (

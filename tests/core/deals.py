@@ -75,11 +75,27 @@ TERMS = Terms(
     max_fee=Sats(5_000),
     nonce=7,
 )
+AUCTION: dict[str, Any] = {
+    "liquidation": Liquidation.AUCTION,
+    "bonus_bps": Bps(0),
+    "buf_bps": Bps(12_000),
+    "cut_bps": Bps(9_900),
+    "step": Seconds(90),
+    "tail": Seconds(7_200),
+    "cusp_bps": Bps(4_000),
+}
+"""Terms of an auction like Maker's: 1.2 of the price at first, a hundredth less each 90 seconds."""
 
 
 def platform() -> System:
-    """Two oracles of the quorum, an hour of heartbeat, no price yet."""
-    return new_system(origin=NOW, heartbeat=HOUR, quorum=2)
+    """Three oracles make a price and five a jump of more than a fifth; an hour of heartbeat, no
+    price yet."""
+    return new_system(origin=NOW, heartbeat=HOUR, quorum=3, wide_quorum=5, deviation=Bps(2_000))
+
+
+def posted(at: Seconds, number: int, price: PriceE8) -> Mark:
+    """Five oracles see the same price."""
+    return Mark(Role.ORACLE, at, number, (price,) * 5, at)
 
 
 def play(escrow: Escrow, *commands: Command) -> Escrow:
@@ -150,7 +166,7 @@ def priced(escrow: Escrow, price: PriceE8 = AT_INITIAL, *, at: Seconds = NOW) ->
     """Two oracles sign ``price`` at ``at``."""
     last = escrow.system.price
     number = last.round + 1 if last else 1
-    return play(escrow, Mark(Role.ORACLE, at, number, price, at, 2))
+    return play(escrow, posted(at, number, price))
 
 
 def active(*, amount: int = OWED, **terms: Any) -> Escrow:

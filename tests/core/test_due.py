@@ -31,6 +31,7 @@ from deals import (
     opened,
     paid_out,
     play,
+    posted,
     priced,
     recovered,
     released,
@@ -78,10 +79,10 @@ from escrow.core.units import DAY, HOUR, PriceE8, Sats, Seconds
 from escrow.core.verbs.accept import Accept
 from escrow.core.verbs.burn import BurnTokens
 from escrow.core.verbs.draw import Draw
-from escrow.core.verbs.mark import Mark
 from escrow.core.verbs.mint import Mint
 from escrow.core.verbs.offer import Offer
 from escrow.core.verbs.open import Open
+from escrow.core.verbs.pause import Pause
 from escrow.core.verbs.payout import SawPayout, SawPayoutDepth
 from escrow.core.verbs.pledge import SawCoin, SawCoinGone
 from escrow.core.verbs.recover import SawRecovery
@@ -276,6 +277,14 @@ DEFAULTS, RECOVERS = TERMS.maturity + TERMS.grace + 1, TERMS.recover_at
             # The price grows stale before the cure time is over: then time alone brings nothing.
             sorted([OFFER_ENDS, WINDOW_ENDS, DEFAULTS, RECOVERS]),
         ),
+        (
+            lambda: play(active(), Pause(Role.GUARDIAN, NOW, DAY)),
+            sorted([NOW + DAY, OFFER_ENDS, WINDOW_ENDS, DEFAULTS, RECOVERS]),
+        ),
+        (
+            lambda: play(opened(), Pause(Role.GUARDIAN, NOW, DAY)),
+            [OFFER_ENDS, WINDOW_ENDS, RECOVERS],
+        ),
         (lambda: until(active(), DEFAULTS), [RECOVERS]),
         (lambda: until(active(), RECOVERS), []),
     ],
@@ -287,6 +296,18 @@ def test_when_to_look_again(build, moments: list[int]) -> None:
 def test_a_call_whose_time_is_over_is_looked_at_a_second_later() -> None:
     escrow = kept_fresh(called(), until=Seconds(LATER + TERMS.cure + HOUR))
     assert wakes(escrow)[0] == escrow.system.clock + 1
+
+
+def test_a_call_in_a_pause_is_looked_at_when_the_rest_of_its_time_is_over() -> None:
+    last = Seconds(LATER + TERMS.cure - 100)
+    escrow = play(
+        kept_fresh(called(), until=last), Pause(Role.GUARDIAN, Seconds(last + 10), Seconds(500))
+    )
+    over = last + 10 + 500 + 90 + 1
+    others = (WINDOW_ENDS, DEFAULTS, RECOVERS)
+    assert [moment for moment in wakes(escrow) if moment not in others] == [last + 510, over]
+    assert not any(isinstance(e, ExpireCallOnEvm) for e in due(until(escrow, over - 1)))
+    assert any(isinstance(e, ExpireCallOnEvm) for e in due(until(escrow, over)))
 
 
 def test_at_each_wake_something_may_come_due_and_not_a_second_before() -> None:
@@ -470,7 +491,7 @@ def _agreed() -> tuple[Command, ...]:
 def _borrowed_and_repaid(at: Seconds) -> tuple[Command, ...]:
     return (
         TopUp(Role.BORROWER, at, ONE),
-        Mark(Role.ORACLE, at, 1, AT_INITIAL, at, 2),
+        posted(at, 1, AT_INITIAL),
         Draw(Role.BORROWER, at, OWED),
         Repay(Role.BORROWER, at, OWED),
     )

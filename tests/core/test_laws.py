@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from deals import (
     AT_CALL,
+    AT_INITIAL,
     AT_LIQUIDATION,
+    AUCTION,
     COIN_A,
     NOW,
     ONE,
@@ -28,6 +30,7 @@ from deals import (
     paid_out,
     payout,
     play,
+    posted,
     priced,
     released,
     repaid,
@@ -48,6 +51,7 @@ from escrow.core.regions.loan import (
     Outcome,
     Reason,
     Repayment,
+    Withdrawn,
 )
 from escrow.core.regions.system import Price, Running
 from escrow.core.regions.token import Burn, Minted, TokensFreed
@@ -57,19 +61,22 @@ from escrow.core.rules import INTEREST_DEN, Debt
 from escrow.core.state import Escrow, Event, Incident, evolve
 from escrow.core.terms import MIN_DEPOSIT, Liquidation
 from escrow.core.units import DAY, HOUR, MAX_PRICE, Bps, Cents, PriceE8, Sats, Seconds
+from escrow.core.verbs.auction import Take
 from escrow.core.verbs.draw import Draw
 from escrow.core.verbs.expire_call import ExpireCall
 from escrow.core.verbs.liquidate import Liquidate
 from escrow.core.verbs.margin_call import MarginCall
-from escrow.core.verbs.mark import Mark
 from escrow.core.verbs.mint import Mint
+from escrow.core.verbs.pause import Pause
 from escrow.core.verbs.payout import SawPayout
 from escrow.core.verbs.pledge import SawCoin, SawCoinGone
 from escrow.core.verbs.recover import SawRecovery
+from escrow.core.verbs.refinance import Refinance
 from escrow.core.verbs.repay import Repay, repay
 from escrow.core.verbs.retire import Retire
 from escrow.core.verbs.tick import Tick
 from escrow.core.verbs.top_up import TopUp
+from escrow.core.verbs.withdraw import Withdraw
 
 BY_ID = {law.id: law for law in LAWS}
 NOTHING = Incident(NOW, "Tick", "tick/not-watcher")
@@ -78,12 +85,13 @@ LATER = Seconds(NOW + 60)
 TAKE = Liquidate(Role.LENDER, LATER, Liquidation.TAKE_OVER)
 
 
-def steps(escrow: Escrow, command: Command) -> list[Step]:
+def steps(escrow: Escrow, *commands: Command) -> list[Step]:
     """The steps that the rules take."""
     found = []
-    for event in decide(escrow, command):
-        found.append(Step(escrow, event, evolve(escrow, event)))
-        escrow = found[-1].after
+    for command in commands:
+        for event in decide(escrow, command):
+            found.append(Step(escrow, event, evolve(escrow, event)))
+            escrow = found[-1].after
     return found
 
 
@@ -130,6 +138,40 @@ def event(step: Step, **changes: Any) -> Step:
 def underwater() -> Escrow:
     """At the liquidation level, a minute later."""
     return priced(active(), AT_LIQUIDATION, at=LATER)
+
+
+def doubled() -> Escrow:
+    """The price doubled."""
+    return priced(active(), PriceE8(2 * AT_INITIAL), at=LATER)
+
+
+RENEWED = replace(TERMS, expires_at=LATER, maturity=Seconds(TERMS.maturity + 1))
+
+
+def part(**terms: Any) -> Step:
+    """A third party covers 10,000.00."""
+    escrow = priced(active(liquidation=Liquidation.THIRD_PARTY, **terms), AT_LIQUIDATION, at=LATER)
+    ask = Liquidate(Role.LIQUIDATOR, LATER, Liquidation.THIRD_PARTY, pay=Cents(1_000_000))
+    return first(escrow, ask)
+
+
+def target() -> Step:
+    """So much is sold that the loan-to-value is 60 %."""
+    kind = Liquidation.PARTIAL
+    escrow = active(liquidation=kind, target_ltv=Bps(6_000), bonus_bps=Bps(0))
+    escrow = priced(escrow, AT_LIQUIDATION, at=LATER)
+    return first(escrow, Liquidate(Role.LIQUIDATOR, LATER, kind))
+
+
+def target_left() -> int:
+    """Cents."""
+    return target().event.split.left
+
+
+def took() -> Step:
+    """A tenth of a coin is taken in an auction."""
+    escrow = priced(active(**AUCTION), AT_LIQUIDATION, at=LATER)
+    return first(escrow, Take(Role.LIQUIDATOR, LATER, Sats(ONE // 10)))
 
 
 def worthless() -> Escrow:
@@ -179,9 +221,22 @@ def bare() -> Escrow:
 
 
 def mark(at: int = LATER, **price: int) -> Step:
-    """A second round, with another price in it."""
-    step = first(active(), Mark(Role.ORACLE, Seconds(at), 2, AT_CALL, Seconds(at), 2))
-    return event(step, price=replace(step.event.price, **price))
+    """A second round, with another price in it that five oracles saw."""
+    step = first(active(), posted(Seconds(at), 2, AT_CALL))
+    changed = replace(step.event.price, **price)
+    return event(step, price=changed, reports=(changed.price,) * 5)
+
+
+def reported(*reports: int, at: int = NOW + 60) -> Step:
+    """A second round, a minute after the first one at 48,000, with other reports behind it."""
+    return event(mark(at, price=reports[len(reports) // 2]), reports=reports)
+
+
+def pausing(*then: int) -> list[Step]:
+    """A pause from a minute on, two hours long, and the clock at some moments after it began."""
+    pause = Pause(Role.GUARDIAN, Seconds(NOW + 60), Seconds(2 * HOUR))
+    ticks = (Tick(Role.WATCHER, Seconds(NOW + 60 + after)) for after in then)
+    return steps(active(), pause, *ticks)
 
 
 def repayment(**changes: int) -> Step:
@@ -242,7 +297,12 @@ KEPT: dict[str, list[Step]] = {
     "INV-LED-1": [shows(active()), shows(draft()), shows(seized()), repayment()],
     "INV-LED-2": [repayment(), first(underwater(), TAKE), shows(active())],
     "INV-LED-3": [repayment(), shows(active())],
-    "INV-LED-5": [repayment(), first(underwater(), TAKE), shows(active())],
+    "INV-LED-5": [
+        repayment(),
+        first(underwater(), TAKE),
+        first(doubled(), Refinance(Role.OPERATOR, LATER, RENEWED)),
+        shows(active()),
+    ],
     "INV-AUTH-3": [paying()],
     "INV-AUTH-4": [shows(draft()), shows(offered()), shows(active())],
     "INV-AUTH-7": [shows(active()), paying(), shows(bare())],
@@ -258,12 +318,23 @@ KEPT: dict[str, list[Step]] = {
         expiry(),
         shows(active()),
     ],
-    "INV-RISK-4": [first(underwater(), TAKE), shows(active())],
-    "INV-RISK-5": [first(underwater(), TAKE), first(worthless(), TAKE), shows(active())],
+    "INV-RISK-4": [first(underwater(), TAKE), part(), target(), took(), shows(active())],
+    "INV-RISK-5": [
+        first(underwater(), TAKE),
+        first(worthless(), TAKE),
+        part(),
+        took(),
+        shows(active()),
+    ],
+    "INV-RISK-6": [target(), part(), first(underwater(), TAKE), shows(active())],
     "INV-RISK-7": [
         mark(),
         mark(price=MAX_PRICE),
-        first(draft(), Mark(Role.ORACLE, NOW, 1, AT_CALL, NOW, 2)),
+        first(draft(), posted(NOW, 1, AT_CALL)),
+        reported(*(AT_INITIAL,) * 3),
+        reported(0, AT_INITIAL, 2 * MAX_PRICE),
+        reported(*(AT_CALL,) * 5),
+        reported(*(AT_CALL,) * 3, at=NOW + HOUR + 1),
         shows(active()),
     ],
     "INV-RISK-8": [first(priced(secured()), Draw(Role.BORROWER, NOW, OWED)), shows(active())],
@@ -278,12 +349,31 @@ KEPT: dict[str, list[Step]] = {
     ],
     "INV-RISK-11": [shows(active()), shows(repaid()), shows(bare()), shows(stale(active()))],
     "INV-RISK-12": [first(worthless(), TAKE), first(underwater(), TAKE), shows(active())],
-    "INV-RISK-15": [first(priced(secured()), Draw(Role.BORROWER, NOW, OWED)), shows(active())],
-    "INV-WF-1": [first(underwater(), TAKE), first(worthless(), TAKE), shows(active())],
+    "INV-RISK-15": [
+        first(priced(secured()), Draw(Role.BORROWER, NOW, OWED)),
+        first(doubled(), Withdraw(Role.BORROWER, LATER, Sats(ONE // 2))),
+        first(doubled(), Refinance(Role.OPERATOR, LATER, RENEWED)),
+        shows(active()),
+    ],
+    "INV-WF-1": [
+        first(underwater(), TAKE),
+        first(worthless(), TAKE),
+        part(),
+        target(),
+        took(),
+        shows(active()),
+    ],
     "INV-WF-2": [repayment(), first(underwater(), TAKE), shows(active())],
-    "INV-WF-3": [first(underwater(), TAKE), first(worthless(), TAKE), shows(active())],
+    "INV-WF-3": [
+        first(underwater(), TAKE),
+        first(worthless(), TAKE),
+        part(),
+        took(),
+        shows(active()),
+    ],
     "INV-WF-4": [
         steps(active(), Repay(Role.BORROWER, NOW, OWED))[1],
+        steps(doubled(), Withdraw(Role.BORROWER, LATER, Sats(ONE // 2)))[1],
         shows(released(), LoanEnded(NOW, Outcome.RELEASED)),
         shows(active()),
     ],
@@ -296,11 +386,14 @@ KEPT: dict[str, list[Step]] = {
     "INV-CLK-5": [
         *steps(active(), Tick(Role.WATCHER, Seconds(NOW + HOUR))),
         *steps(active(), Tick(Role.WATCHER, Seconds(NOW + HOUR + 1))),
+        *pausing(1, 2 * HOUR - 1, 2 * HOUR),
     ],
     "INV-CLK-6": [
         *steps(active(), Tick(Role.WATCHER, LATER)),
         *steps(active(), Tick(Role.WATCHER, Seconds(NOW + DAY))),
         *steps(draft(), Tick(Role.WATCHER, Seconds(NOW + DAY))),
+        *pausing(1, HOUR, 2 * HOUR, 3 * HOUR),
+        *pausing(3 * HOUR),
     ],
     "INV-CH-4": [
         first(
@@ -416,8 +509,21 @@ BROKEN: dict[str, list[Step]] = {
     "INV-RISK-4": [
         replace(first(underwater(), TAKE), after=underwater()),
         replace(first(underwater(), TAKE), after=debt(seized(), principal=Cents(1))),
+        replace(part(), after=seized()),
+        event(part(), split=replace(part().event.split, left=Cents(OWED))),
+        event(part(min_left=Cents(1_000_000)), split=replace(part().event.split, left=Cents(999))),
+        event(took(), split=replace(took().event.split, left=OWED)),
     ],
-    "INV-RISK-5": [seizure(seized=84_000_001), seizure(worthless(), seized=ONE + 1)],
+    "INV-RISK-5": [
+        seizure(seized=84_000_101),
+        seizure(worthless(), seized=ONE + 1),
+        event(took(), split=replace(took().event.split, seized=ONE)),
+        event(part(), split=replace(part().event.split, seized=ONE)),
+    ],
+    "INV-RISK-6": [
+        event(target(), split=replace(target().event.split, left=Cents(target_left() + 10))),
+        event(target(), split=replace(target().event.split, left=Cents(target_left() - 10))),
+    ],
     "INV-RISK-7": [
         mark(price=0),
         mark(price=MAX_PRICE + 1),
@@ -426,6 +532,10 @@ BROKEN: dict[str, list[Step]] = {
         event(mark(), price=Price(2, AT_CALL, NOW)),
         event(mark(), price=Price(2, AT_CALL, Seconds(LATER + 1))),
         event(mark(), at=Seconds(LATER + HOUR + 1)),
+        reported(AT_INITIAL),
+        reported(*(AT_INITIAL,) * 4),
+        reported(*(AT_CALL,) * 3),
+        event(reported(AT_CALL, AT_INITIAL, MAX_PRICE), price=Price(2, AT_CALL, NOW + 60)),
     ],
     "INV-RISK-8": [
         shows(stale(active()), Drawn(Seconds(NOW + HOUR + 1), Cents(1), "")),
@@ -445,11 +555,15 @@ BROKEN: dict[str, list[Step]] = {
         Step(secured(), Drawn(NOW, OWED, ""), system(active(), price=None)),
         Step(secured(), Drawn(NOW, OWED, ""), debt(active(), principal=Cents(OWED + 1))),
         Step(secured(), Drawn(NOW, OWED, ""), token(active(), held=Sats(ONE - 1))),
+        Step(active(), Withdrawn(NOW, Sats(1), ""), active()),
+        Step(active(), Withdrawn(NOW, Sats(1), ""), repaid()),
     ],
     "INV-WF-1": [
         seizure(repaid=OWED - 1),
         seizure(worthless(), bad_debt=0),
         event(first(underwater(), TAKE), interest=Cents(1)),
+        seizure(fee=-1),
+        seizure(repaid=OWED - 1, left=1, bad_debt=1),
     ],
     "INV-WF-2": [
         Step(active(), Repayment(NOW, "", Cents(0), Cents(1), ""), debt(active(), interest_acc=1))
@@ -457,9 +571,12 @@ BROKEN: dict[str, list[Step]] = {
     "INV-WF-3": [
         seizure(seized=83_999_999),
         seizure(surplus=15_999_999),
-        seizure(repaid=OWED - 1),
+        seizure(repaid=OWED - 200),
+        event(part(), split=replace(part().event.split, surplus=Sats(1))),
     ],
     "INV-WF-4": [
+        shows(called(), TokensFreed(NOW, seized=Sats(0), released=Sats(1))),
+        shows(system(active(), price=None), TokensFreed(NOW, seized=Sats(0), released=Sats(1))),
         shows(active(), TokensFreed(NOW, seized=Sats(0), released=ONE)),
         shows(active(), LoanEnded(NOW, Outcome.RELEASED)),
     ],
@@ -481,10 +598,16 @@ BROKEN: dict[str, list[Step]] = {
         shows(system(active(), clock=Seconds(NOW + HOUR + 1))),
         shows(system(stale(active()), mode=Running())),
         shows(system(active(), mode=draft().system.mode)),
+        shows(system(pausing(1)[-1].after, mode=Running())),
+        shows(system(pausing(1)[-1].after, pause=None)),
     ],
     "INV-CLK-6": [
         Step(active(), NOTHING, system(active(), clock=LATER, lost=Seconds(1))),
         Step(draft(), NOTHING, system(draft(), clock=LATER, price=active().system.price)),
+        *(
+            Step(paused, NOTHING, system(paused, clock=Seconds(NOW + 90), pause=None))
+            for paused in (pausing(1)[-1].after,)
+        ),
     ],
     "INV-CH-4": [
         bump("oo"),

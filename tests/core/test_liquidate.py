@@ -4,6 +4,7 @@ import pytest
 from deals import (
     AT_CALL,
     AT_LIQUIDATION,
+    AUCTION,
     NOW,
     ONE,
     OWED,
@@ -27,7 +28,8 @@ from escrow.core.phases import loan_phase
 from escrow.core.regions.loan import Reason
 from escrow.core.regions.token import TokensFreed
 from escrow.core.roles import Role
-from escrow.core.rules import Split
+from escrow.core.rules import INTEREST_DEN, accrue, at_or_below
+from escrow.core.sales import Split
 from escrow.core.terms import Liquidation
 from escrow.core.units import HOUR, Bps, Cents, PriceE8, Sats, Seconds
 from escrow.core.verbs.liquidate import Liquidate
@@ -57,11 +59,22 @@ def test_anyone_but_the_borrower_buys(by: Role) -> None:
     assert code_of(breached(liquidation=SELL), Liquidate(by, AT, SELL)) == expected
 
 
+KINDS = {
+    Liquidation.TAKE_OVER: {},
+    Liquidation.THIRD_PARTY: {},
+    Liquidation.PARTIAL: {"target_ltv": Bps(6_000)},
+    Liquidation.AUCTION: AUCTION,
+}
+"""What terms of each kind have of their own."""
+
+
 @pytest.mark.parametrize("chosen", Liquidation)
 @pytest.mark.parametrize("asked", Liquidation)
 def test_the_terms_choose_the_way(chosen: Liquidation, asked: Liquidation) -> None:
-    expected = "" if chosen is asked else "liquidate/kind"
-    assert code_of(breached(liquidation=chosen), Liquidate(Role.LENDER, AT, asked)) == expected
+    escrow = breached(**{"liquidation": chosen, **KINDS[chosen]})
+    # Coins of an auction are taken, not bought at the oracle's price.
+    expected = "" if chosen is asked is not Liquidation.AUCTION else "liquidate/kind"
+    assert code_of(escrow, Liquidate(Role.LENDER, AT, asked)) == expected
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -207,3 +220,80 @@ def test_a_called_loan_may_be_seized_at_the_level_in_cure_time() -> None:
     escrow = kept_fresh(called(), until=Seconds(AT + HOUR), price=AT_LIQUIDATION)
     done, _ = decide(escrow, Liquidate(Role.LENDER, escrow.system.clock, TAKE))
     assert done.reason is Reason.LEVEL
+
+
+# --- a part is sold
+
+PARTIAL = {"liquidation": Liquidation.PARTIAL, "target_ltv": Bps(6_000), "bonus_bps": Bps(0)}
+
+
+def sold(escrow, **asked: object):
+    """A third party buys."""
+    kind = escrow.loan.terms.liquidation
+    return play(escrow, Liquidate(Role.LIQUIDATOR, escrow.system.clock, kind, **asked))
+
+
+def test_a_sale_to_a_target_leaves_an_active_loan() -> None:
+    """24,000.00 at 30,000 a coin, down to 60 %: 15,000.00 for half a coin."""
+    for before in (breached(**PARTIAL), liquidating(**PARTIAL)):
+        price = before.system.price.price
+        after = sold(before)
+        assert loan_phase(after) == "ACTIVE"
+        debt, held = after.loan.debt.principal, after.token.held
+        assert at_or_below(Cents(debt), sats=held, price=price, level=Bps(6_000))
+        assert debt > 0 < held
+
+
+def test_in_default_all_of_it_is_sold_whatever_the_target() -> None:
+    late = Seconds(DEFAULT_AT + 1)
+    for escrow in (active(**PARTIAL), liquidating(**PARTIAL)):
+        after = sold(priced(escrow, PriceE8(4 * AT_CALL), at=late))
+        assert loan_phase(after) == "LIQUIDATING"
+        assert after.loan.split.left == 0
+
+
+def test_a_price_that_recovered_leaves_nothing_to_sell() -> None:
+    escrow = liquidating(**PARTIAL)
+    at = Seconds(escrow.system.clock + 1)
+    better = priced(escrow, PriceE8(3 * AT_CALL), at=at)
+    ask = Liquidate(Role.LIQUIDATOR, at, Liquidation.PARTIAL)
+    refuses(better, ask, "liquidate/healthy", target_ltv=6_000)
+
+
+@pytest.mark.parametrize(
+    ("stage", "pay", "phase"),
+    [
+        # Not yet at the restore level: as before, with less debt.
+        (active, 100_000, "ACTIVE"),
+        (called, 100_000, "MARGIN_CALL"),
+        (liquidating, 100_000, "LIQUIDATING"),
+        # 24,000.00 less 16,000.00 against the 0.44 coins that stay is 8,000.00 of 13,200.00.
+        (active, 1_600_000, "ACTIVE"),
+        (called, 1_700_000, "ACTIVE"),
+        (liquidating, 2_000_000, "ACTIVE"),
+    ],
+)
+def test_a_part_bought_restores_a_loan_or_leaves_it(stage, pay: int, phase: str) -> None:
+    escrow = stage(liquidation=SELL)
+    at = Seconds(escrow.system.clock + 60)
+    after = sold(priced(escrow, AT_LIQUIDATION, at=at), pay=Cents(pay))
+    assert loan_phase(after) == phase
+    assert after.loan.debt.principal == OWED - pay
+    assert after.token.held < ONE
+
+
+@pytest.mark.parametrize(("least", "code"), [(84_000_000, ""), (84_000_001, "liquidate/slippage")])
+def test_a_buyer_says_what_it_wants_at_least(least: int, code: str) -> None:
+    ask = Liquidate(Role.LIQUIDATOR, AT, SELL, least=Sats(least))
+    assert code_of(breached(liquidation=SELL), ask) == code
+
+
+def test_a_part_of_the_debt_is_paid_in_rank_order() -> None:
+    """Interest first; what is not paid of it stays, to the last fraction."""
+    escrow = breached(liquidation=SELL, rate_bps=Bps(100_000))
+    at = Seconds(AT + HOUR)
+    before = accrue(escrow.loan.debt, rate_bps=Bps(100_000), at=at)
+    ask = Liquidate(Role.LIQUIDATOR, at, SELL, pay=Cents(100))
+    done, _ = decide(escrow, ask)
+    assert (done.interest, done.principal) == (100, 0)
+    assert play(escrow, ask).loan.debt.interest_acc == before.interest_acc - 100 * INTEREST_DEN

@@ -11,6 +11,7 @@ from deals import (
     active,
     code_of,
     play,
+    posted,
     priced,
     refuses,
     stale,
@@ -22,7 +23,6 @@ from escrow.core.roles import Role
 from escrow.core.rules import at_or_above
 from escrow.core.units import DAY, HOUR, Bps, Cents, PriceE8, Sats, Seconds
 from escrow.core.verbs.margin_call import MarginCall
-from escrow.core.verbs.mark import Mark
 from escrow.core.verbs.repay import Repay
 
 AT = Seconds(NOW + 60)
@@ -96,7 +96,7 @@ def test_the_deadline_is_the_cure_time_on_the_active_clock() -> None:
 def test_an_outage_before_the_call_does_not_shorten_it() -> None:
     dark = stale(active())
     at = Seconds(dark.system.clock + 5 * HOUR)
-    light = play(dark, Mark(Role.ORACLE, at, 2, AT_CALL, at, 2))
+    light = play(dark, posted(at, 2, AT_CALL))
     (call,) = decide(light, MarginCall(Role.OPERATOR, at))
     outage = at - (NOW + HOUR)
     assert call.deadline == at - outage + TERMS.cure

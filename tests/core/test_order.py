@@ -20,6 +20,7 @@ from deals import (
     minted,
     names,
     payout,
+    posted,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,26 +32,31 @@ from escrow.core.state import Escrow, Event, fold
 from escrow.core.terms import Liquidation
 from escrow.core.units import HOUR, Cents, PriceE8, Sats, Seconds
 from escrow.core.verbs.accept import Accept
+from escrow.core.verbs.auction import Redo, Take
 from escrow.core.verbs.burn import BurnTokens
 from escrow.core.verbs.cancel import Cancel
 from escrow.core.verbs.cure import Cure
+from escrow.core.verbs.dispute import Dispute, Resolve
 from escrow.core.verbs.draw import Draw
 from escrow.core.verbs.expire_call import ExpireCall
 from escrow.core.verbs.lapse import Lapse
 from escrow.core.verbs.liquidate import Liquidate
 from escrow.core.verbs.margin_call import MarginCall
-from escrow.core.verbs.mark import Mark
 from escrow.core.verbs.mint import Mint
 from escrow.core.verbs.offer import Offer
 from escrow.core.verbs.open import Open
+from escrow.core.verbs.pause import Pause, Resume
 from escrow.core.verbs.payout import SawPayout, SawPayoutDepth, SawPayoutStuck, SawPayoutVoid
 from escrow.core.verbs.pledge import SawCoinGone
 from escrow.core.verbs.recover import NoteRecovery, SawRecovery
+from escrow.core.verbs.refinance import Refinance
 from escrow.core.verbs.rekey import Rekey, SawGeneration
 from escrow.core.verbs.repay import Repay
 from escrow.core.verbs.retire import Retire
+from escrow.core.verbs.rotate import SawRotation
 from escrow.core.verbs.tick import Tick
 from escrow.core.verbs.top_up import TopUp
+from escrow.core.verbs.withdraw import Withdraw
 
 AT = Seconds(NOW + 60)
 DEADLINE = Seconds(NOW + 60 + TERMS.cure)
@@ -77,8 +83,11 @@ ALL_AT_ONCE: tuple[Command, ...] = (
     SawPayoutVoid(Role.WATCHER, AT, "pp", "ff"),
     SawPayoutStuck(Role.WATCHER, AT, "pp", 6),
     SawGeneration(Role.WATCHER, AT, COIN_B, 0),
-    Mark(Role.ORACLE, AT, 2, AT_CALL, AT, 2),
-    Mark(Role.ORACLE, AT, 2, AT_LIQUIDATION, AT, 2),
+    posted(AT, 2, AT_CALL),
+    posted(AT, 2, AT_LIQUIDATION),
+    SawRotation(Role.WATCHER, AT, 3),
+    Pause(Role.GUARDIAN, AT, Seconds(60)),
+    Resume(Role.GUARDIAN, AT),
     Offer(Role.LENDER, AT, TERMS),
     Accept(Role.BORROWER, AT),
     Open(Role.OPERATOR, AT),
@@ -93,6 +102,12 @@ ALL_AT_ONCE: tuple[Command, ...] = (
     Cure(Role.BORROWER, AT),
     MarginCall(Role.OPERATOR, AT),
     ExpireCall(Role.OPERATOR, AT),
+    Dispute(Role.BORROWER, AT),
+    Resolve(Role.ARBITER, AT, True),
+    Withdraw(Role.BORROWER, AT, Sats(1)),
+    Refinance(Role.OPERATOR, AT, TERMS),
+    Redo(Role.OPERATOR, AT),
+    Take(Role.LIQUIDATOR, AT, Sats(1)),
     Liquidate(Role.LENDER, AT, Liquidation.TAKE_OVER),
     BurnTokens(Role.LENDER, AT, 0, Sats(10_000), SCRIPT),
     Retire(Role.ATTESTOR, AT, "cc:0", Sats(20_000)),
@@ -162,11 +177,24 @@ def test_a_price_that_brings_the_call_cannot_expire_it() -> None:
             Liquidate(Role.LENDER, AT, Liquidation.TAKE_OVER),
             ExpireCall(Role.OPERATOR, AT),
             MarginCall(Role.OPERATOR, AT),
-            Mark(Role.ORACLE, AT, 2, AT_CALL, AT, 2),
+            posted(AT, 2, AT_CALL),
         ),
     )
     assert names(events) == ["PriceMarked", "MarginCalled", "Incident", "Incident"]
     assert [e.code for e in events[2:]] == ["expire/cure-time", "liquidate/healthy"]
+
+
+def test_a_pause_stops_what_the_price_of_its_instant_would_have_brought() -> None:
+    events = log(
+        active(),
+        (
+            MarginCall(Role.OPERATOR, AT),
+            Pause(Role.GUARDIAN, AT, Seconds(60)),
+            posted(AT, 2, AT_CALL),
+        ),
+    )
+    assert names(events) == ["PriceMarked", "Paused", "Incident"]
+    assert events[2].code == "price/stale"
 
 
 def test_a_stale_moment_is_known_before_anything_is_asked() -> None:
@@ -178,7 +206,7 @@ def test_a_stale_moment_is_known_before_anything_is_asked() -> None:
 @pytest.mark.parametrize("price", [AT_CALL, AT_LIQUIDATION])
 def test_of_two_prices_at_one_instant_one_counts(price: PriceE8) -> None:
     other = AT_LIQUIDATION if price == AT_CALL else AT_CALL
-    marks = tuple(Mark(Role.ORACLE, AT, 2, p, AT, 2) for p in (price, other))
+    marks = tuple(posted(AT, 2, p) for p in (price, other))
     events = log(active(), marks)
     assert names(events) == ["PriceMarked", "Incident"]
     assert events[1].code == "price/round"
@@ -188,7 +216,7 @@ def test_a_draw_and_its_collateral_may_come_at_one_instant() -> None:
     at = NOW
     together = (
         Draw(Role.BORROWER, at, OWED),
-        Mark(Role.ORACLE, at, 1, PriceE8(48_000 * 10**8), at, 2),
+        posted(at, 1, PriceE8(48_000 * 10**8)),
         TopUp(Role.BORROWER, at, ONE),
     )
     after = fold(minted(), log(minted(), together))

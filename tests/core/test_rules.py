@@ -16,7 +16,6 @@ from escrow.core.rules import (
     at_or_below,
     fee_shares,
     interest_due,
-    liquidation_split,
     ltv_up,
     owed,
     pay,
@@ -42,7 +41,6 @@ PRICES = st.integers(1, 10**18).map(PriceE8)
 LEVELS = st.integers(1, 9_999).map(Bps)
 RATES = st.integers(0, 100_000).map(Bps)
 SPANS = st.integers(0, 10 * YEAR).map(Seconds)
-BONUS = st.integers(0, 5_000).map(Bps)
 
 
 def worth(sats: int, price: int) -> Fraction:
@@ -170,67 +168,6 @@ def test_the_price_fall_that_brings_a_trigger(initial: int, trigger: int, fall: 
     below = muldiv_down(price, initial, trigger)
     assert at_or_above(Cents(debt), sats=sats, price=PriceE8(below), level=Bps(trigger))
     assert not at_or_above(Cents(debt), sats=sats, price=PriceE8(below + 1), level=Bps(trigger))
-
-
-@pytest.mark.parametrize(
-    ("bonus", "breakeven"),
-    [
-        (438, 9_580),
-        (500, 9_524),
-        (700, 9_346),
-        (1_000, 9_091),
-        (1_300, 8_850),
-        (2_000, 8_333),
-    ],
-)
-def test_the_lender_breaks_even_at_one_over_one_plus_bonus(bonus: int, breakeven: int) -> None:
-    price = PriceE8(50_000 * 10**8)
-    value = Fraction(5_000_000)
-    most = floor(value / (1 + Fraction(bonus, 10_000)))
-    assert round(most / value * 10_000) == breakeven
-    covered = liquidation_split(debt=Cents(most), held=Sats(COIN), price=price, bonus=Bps(bonus))
-    beyond = liquidation_split(debt=Cents(most + 1), held=Sats(COIN), price=price, bonus=Bps(bonus))
-    assert (covered.bad_debt, beyond.bad_debt) == (0, 1)
-    assert (covered.repaid, beyond.repaid) == (most, most)
-    assert beyond.seized == COIN
-    assert covered.surplus < COIN // 1_000
-
-
-@pytest.mark.parametrize(
-    ("debt", "held", "price", "bonus", "split"),
-    [
-        (2_400_000, COIN, 30_000, 500, (2_400_000, 84_000_000, 16_000_000, 0)),
-        (2_400_000, COIN, 25_200, 500, (2_400_000, COIN, 0, 0)),
-        (2_400_001, COIN, 25_200, 500, (2_400_000, COIN, 0, 1)),
-        (2_400_000, COIN, 12_600, 500, (1_200_000, COIN, 0, 1_200_000)),
-        (2_400_000, 0, 30_000, 500, (0, 0, 0, 2_400_000)),
-        (0, COIN, 30_000, 500, (0, 0, COIN, 0)),
-        (1, COIN, 30_000, 0, (1, 33, COIN - 33, 0)),
-    ],
-)
-def test_a_full_liquidation_in_golden_numbers(debt, held, price, bonus, split) -> None:
-    done = liquidation_split(
-        debt=Cents(debt), held=Sats(held), price=PriceE8(price * 10**8), bonus=Bps(bonus)
-    )
-    assert (done.repaid, done.seized, done.surplus, done.bad_debt) == split
-
-
-@given(CENTS, SATS, PRICES, BONUS)
-def test_a_liquidation_as_fractions(debt, held, price, bonus) -> None:
-    done = liquidation_split(debt=debt, held=held, price=price, bonus=bonus)
-    claim = debt * (1 + Fraction(bonus, 10_000))
-    assert done.seized + done.surplus == held
-    assert done.repaid + done.bad_debt == debt
-    assert min(done.repaid, done.seized, done.surplus, done.bad_debt) >= 0
-    if worth(held, price) >= claim:
-        assert done.bad_debt == 0
-        assert done.seized == floor(claim / worth(1, price))
-    else:
-        assert done.seized == held
-        covered = worth(held, price) / (1 + Fraction(bonus, 10_000))
-        assert done.repaid == min(debt, floor(covered))
-    # The taker never profits from rounding.
-    assert worth(done.seized, price) <= claim
 
 
 @given(st.integers(0, 10_000_000).map(Sats), st.integers(1, 20))

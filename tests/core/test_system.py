@@ -26,7 +26,7 @@ def marked(system: System, at: int, *, seen: int | None = None) -> System:
     """A price signed at ``at``, seen by the oracles at ``seen``."""
     number = system.price.round + 1 if system.price else 1
     price = Price(number, AT_INITIAL, Seconds(at if seen is None else seen))
-    return evolve_system(system, PriceMarked(Seconds(at), price))
+    return evolve_system(system, PriceMarked(Seconds(at), price, (AT_INITIAL,) * 3))
 
 
 def test_a_platform_without_a_price_is_stale_and_its_active_clock_stands() -> None:

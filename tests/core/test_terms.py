@@ -3,7 +3,7 @@
 from dataclasses import fields, replace
 
 import pytest
-from deals import NOW, TERMS
+from deals import AUCTION, NOW, TERMS
 
 from escrow.core.errors import Rejected
 from escrow.core.terms import (
@@ -90,6 +90,8 @@ def test_times_are_ordered_and_recovery_comes_last(changes: dict[str, int], code
         ("grace", 0, 365 * DAY, "terms/size"),
         ("nonce", 0, 2**256 - 1, "terms/size"),
         ("rate_bps", 0, MAX_RATE, "terms/rate"),
+        ("fee_bps", 0, 5_000, "terms/size"),
+        ("min_left", 0, TERMS.principal, "terms/size"),
     ],
 )
 def test_sizes_are_bounded(field: str, low: int, high: int, code: str) -> None:
@@ -97,6 +99,78 @@ def test_sizes_are_bounded(field: str, low: int, high: int, code: str) -> None:
     room = {"recover_at": MAX_TIME}
     assert [code_of(**{**room, field: value}) for value in (low, high)] == ["", ""]
     assert [code_of(**{**room, field: value}) for value in (low - 1, high + 1)] == [code, code]
+
+
+PARTIAL = {"liquidation": Liquidation.PARTIAL, "target_ltv": 6_000}
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        (PARTIAL, ""),
+        (PARTIAL | {"target_ltv": 1}, ""),
+        (PARTIAL | {"target_ltv": 0}, "terms/target"),
+        (PARTIAL | {"target_ltv": 6_001}, "terms/target"),
+        ({"target_ltv": 1}, "terms/target"),
+        (AUCTION | {"target_ltv": 1}, "terms/target"),
+        # 0.6 x 1.5 = 0.9, the part of a payment that covers debt: each coin sold leaves the ratio.
+        (PARTIAL | {"bonus_bps": 5_000, "fee_bps": 999}, ""),
+        (PARTIAL | {"bonus_bps": 5_000, "fee_bps": 1_000}, "terms/target"),
+    ],
+)
+def test_only_a_partial_sale_has_a_target_and_one_that_it_can_reach(changes, code: str) -> None:
+    assert code_of(**changes) == code
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({}, ""),
+        ({"bonus_bps": 1}, "terms/auction"),
+        ({"buf_bps": 10_000}, ""),
+        ({"buf_bps": 9_999}, "terms/auction"),
+        ({"buf_bps": 20_000}, ""),
+        ({"buf_bps": 20_001}, "terms/auction"),
+        ({"cut_bps": 1}, ""),
+        ({"cut_bps": 0}, "terms/auction"),
+        ({"cut_bps": 9_999}, ""),
+        ({"cut_bps": 10_000}, "terms/auction"),
+        ({"step": 0}, "terms/auction"),
+        ({"step": 7_200}, ""),
+        ({"step": 7_201}, "terms/auction"),
+        ({"step": 8, "tail": 8_000}, ""),
+        ({"step": 8, "tail": 8_001}, "terms/auction"),
+        ({"step": DAY, "tail": 30 * DAY}, ""),
+        ({"step": DAY, "tail": 30 * DAY + 1}, "terms/auction"),
+        ({"cusp_bps": 0}, "terms/auction"),
+        ({"cusp_bps": 10_000}, ""),
+        ({"cusp_bps": 10_001}, "terms/auction"),
+    ],
+)
+def test_the_price_of_an_auction_falls_and_ends(changes, code: str) -> None:
+    assert code_of(**AUCTION | changes) == code
+
+
+@pytest.mark.parametrize("field", ["buf_bps", "cut_bps", "step", "tail", "cusp_bps"])
+def test_only_an_auction_has_the_terms_of_one(field: str) -> None:
+    assert code_of(**{field: AUCTION[field]}) == "terms/auction"
+    assert code_of(**PARTIAL | {field: 1}) == "terms/auction"
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"arbiter": "0x" + "ab" * 20, "dispute": 1}, ""),
+        ({"arbiter": "0x" + "ab" * 20, "dispute": 30 * DAY}, ""),
+        ({"arbiter": "0x" + "ab" * 20, "dispute": 0}, "terms/arbiter"),
+        ({"arbiter": "0x" + "ab" * 20, "dispute": 30 * DAY + 1}, "terms/arbiter"),
+        ({"dispute": 1}, "terms/arbiter"),
+        ({"arbiter": TERMS.lender.upper().replace("X", "x"), "dispute": 1}, "terms/arbiter"),
+        ({"arbiter": TERMS.borrower, "dispute": 1}, "terms/arbiter"),
+    ],
+)
+def test_an_arbiter_is_a_third_person_with_time(changes, code: str) -> None:
+    assert code_of(**changes) == code
 
 
 @pytest.mark.parametrize(
@@ -119,7 +193,13 @@ def test_the_refusal_names_the_field_and_its_bounds() -> None:
 
 
 def test_the_contract_knows_the_ways_of_liquidation_by_number() -> None:
-    assert [kind.value for kind in Liquidation] == [0, 1]
+    assert [kind.value for kind in Liquidation] == [0, 1, 2, 3]
+    assert [kind.name for kind in Liquidation] == [
+        "TAKE_OVER",
+        "THIRD_PARTY",
+        "PARTIAL",
+        "AUCTION",
+    ]
 
 
 def test_fields_stand_in_the_contracts_order() -> None:
@@ -145,4 +225,15 @@ def test_fields_stand_in_the_contracts_order() -> None:
         "bonus_bps",
         "max_fee",
         "nonce",
+        "target_ltv",
+        "fee_bps",
+        "min_left",
+        "buf_bps",
+        "cut_bps",
+        "step",
+        "tail",
+        "cusp_bps",
+        "arbiter",
+        "dispute",
+        "origin",
     ]

@@ -16,7 +16,7 @@ from escrow.core.regions import loan as ln
 from escrow.core.regions.system import PriceMarked
 from escrow.core.regions.token import Retired, TokensFreed, TokensHeld
 from escrow.core.state import Escrow
-from escrow.core.terms import Terms
+from escrow.core.terms import Liquidation, Terms
 
 YEAR = 365 * 24 * 60 * 60
 
@@ -32,6 +32,9 @@ class Ghost:
         self.held = 0
         self.worth = Fraction(0)
         """Cents for one sat."""
+        self.priced_at = 0
+        self.over = False
+        """Sold for the last time."""
 
     def owes(self, at: int) -> int:
         """Cents at a moment, interest rounded up."""
@@ -68,11 +71,12 @@ class Ghost:
                 self.terms = terms
             case PriceMarked(price=price):
                 self.worth = Fraction(price.price, 10**14)
+                self.priced_at = price.at
             case TokensHeld(sats=sats):
                 self.held += sats
             case TokensFreed(seized=seized, released=released):
                 self.held -= seized + released
-                assert self.held == 0
+                assert self.held == 0 or released == 0 or not self.over
             case Retired(sats=sats):
                 self.held -= min(self.held, sats)
             case ln.Drawn(at=at, amount=amount):
@@ -89,27 +93,68 @@ class Ghost:
                 assert self.ratio(at) >= self.terms.call_ltv
             case ln.Liquidated(at=at):
                 self._seize(event, step.before.loan, at)
+            case ln.Withdrawn(at=at, sats=sats):
+                worth = (self.held - sats) * self.worth * self.terms.initial_ltv
+                assert self.owes(at) * 10_000 <= worth
+            case ln.Refinanced(at=at, terms=terms, settled=settled):
+                assert settled == self.owes(at)
+                self.terms, self.since = terms, at
+                self.principal, self.interest = settled, Fraction(0)
+                assert self.ratio(at) <= terms.initial_ltv
+            case ln.AuctionBegun(at=at):
+                self._may_be_sold(event.reason, step.before.loan, at)
             case ln.LoanRecovered(at=at):
                 self._accrue(at)
         assert self.held == step.after.token.held
         self._agree(step.after)
 
-    def _seize(self, event: ln.Liquidated, before: ln.Loan, at: int) -> None:
+    def _may_be_sold(self, reason: ln.Reason, before: ln.Loan, at: int) -> None:
         late = at > self.terms.maturity + self.terms.grace
         assert (
-            (event.reason is ln.Reason.CALL_EXPIRED and isinstance(before, ln.Liquidating))
-            or (event.reason is ln.Reason.LEVEL and self.ratio(at) >= self.terms.liquidation_ltv)
-            or (event.reason is ln.Reason.DEFAULT and late)
+            (reason is ln.Reason.CALL_EXPIRED and isinstance(before, ln.Liquidating))
+            or (reason is ln.Reason.LEVEL and self.ratio(at) >= self.terms.liquidation_ltv)
+            or (reason is ln.Reason.DEFAULT and late)
         )
-        claim = self.owes(at) * (1 + Fraction(self.terms.bonus_bps, 10_000))
-        split, value = event.split, self.held * self.worth
-        assert split.repaid + split.bad_debt == self.owes(at)
-        assert split.seized * self.worth <= claim
-        assert (split.bad_debt == 0) == (
-            value * Fraction(10_000, 10_000 + self.terms.bonus_bps) >= self.owes(at)
-        )
+
+    def _seize(self, event: ln.Liquidated, before: ln.Loan, at: int) -> None:
+        """Where every cent and sat of a sale goes: paid = fee + interest + principal, in that
+        order; coins to the buyer at no more than they cost; what is not covered stays, or is bad
+        debt once no coin is left."""
+        self._may_be_sold(event.reason, before, at)
+        split, owed = event.split, self.owes(at)
+        paid = split.repaid + split.fee
+        assert min(split.repaid, split.fee, split.seized, split.surplus, split.left) >= 0
+        assert split.repaid + split.left + split.bad_debt == owed
+        assert split.repaid == event.interest + event.principal
+        # The fee is that part of what was paid, to a cent.
+        assert abs(split.fee - paid * Fraction(self.terms.fee_bps, 10_000)) <= 1
+        assert split.seized * self._unit(event, before) <= paid + 1
+        if split.bad_debt:
+            assert split.seized == self.held
+        if split.left:
+            assert split.left >= self.terms.min_left
+            assert split.surplus == split.bad_debt == 0
+        else:
+            assert split.seized + split.surplus == self.held
         self._pay(at, event.interest, event.principal)
-        self.interest, self.principal = Fraction(0), 0
+        if not split.left:
+            self.over = True
+            self.interest, self.principal = Fraction(0), 0
+
+    def _unit(self, event: ln.Liquidated, before: ln.Loan) -> Fraction:
+        """Cents that a buyer pays for one sat, by the terms alone."""
+        if event.kind is not Liquidation.AUCTION:
+            return self.worth / (1 + Fraction(self.terms.bonus_bps, 10_000))
+        start = {
+            ln.Reason.CALL_EXPIRED: getattr(before, "since", 0),
+            ln.Reason.LEVEL: self.priced_at,
+            ln.Reason.DEFAULT: self.terms.maturity + self.terms.grace,
+        }[event.reason]
+        steps = (event.at - start) // self.terms.step
+        first = self.worth * Fraction(self.terms.buf_bps, 10_000)
+        # Rounding down at each multiplication loses less than a part in 10**15.
+        exact = first * Fraction(self.terms.cut_bps, 10_000) ** steps
+        return exact * (1 - Fraction(1, 10**15))
 
     def _agree(self, escrow: Escrow) -> None:
         debt = getattr(escrow.loan, "debt", None)
@@ -125,6 +170,8 @@ class Ghost:
                 assert self.ratio(at) < self.terms.call_ltv
             case "cure/not-restored":
                 assert self.ratio(at) > self.terms.restore_ltv
+            case "liquidate/healthy" if "target_ltv" in refusal.facts:
+                assert self.ratio(at) <= self.terms.target_ltv
             case "liquidate/healthy":
                 assert self.ratio(at) < self.terms.liquidation_ltv
                 assert at <= self.terms.maturity + self.terms.grace

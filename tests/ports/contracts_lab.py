@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ from escrow.adapters.evm.chain import Chain
 from escrow.adapters.evm.contracts import Contract, Contracts, Deployment, deploy
 from escrow.core.errors import Rejected
 from escrow.core.units import COIN, DAY, HOUR, MAX_MONEY
+from escrow.ports import EvmPort
 
 GENESIS = 1_740_000_000
 """2025-02-19, seconds."""
@@ -68,7 +69,8 @@ def raw(account: LocalAccount) -> bytes:
 class Lab:
     """Deployed once; ``save`` and ``back`` put it where it was."""
 
-    def __init__(self) -> None:
+    def __init__(self, make: Callable[..., EvmPort] = Chain) -> None:
+        """``make`` gives the chain; any backend will do."""
         self.borrower, self.lender, self.keeper, self.buyer, self.issuer, self.stranger = (
             person(number) for number in range(1, 7)
         )
@@ -78,7 +80,7 @@ class Lab:
         admitted = [self.borrower, self.lender, self.keeper, self.buyer, self.issuer]
         everyone = [*admitted, self.stranger, self.registrar, self.authority, self.guardian]
         self.clock = Clock(GENESIS)
-        self.chain = Chain(
+        self.chain = make(
             chain_id=31337,
             genesis_time=GENESIS,
             alloc={raw(account): 10**21 for account in everyone},

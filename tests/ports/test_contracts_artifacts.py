@@ -20,7 +20,6 @@ from escrow.adapters.evm.contracts import (
     CONTRACTS,
     Contract,
     Deployment,
-    EvmChain,
     contracts_at,
     create_address,
     creation_code,
@@ -30,6 +29,7 @@ from escrow.adapters.evm.contracts import (
 from escrow.adapters.evm.revert import Reverted
 from escrow.core.errors import CODES, BadInput, Rejected
 from escrow.core.units import MAX_MONEY
+from escrow.ports import EvmPort
 
 ZERO = bytes(20)
 ROOT = Path(__file__).resolve().parents[2]
@@ -286,7 +286,7 @@ def plan(lab: Lab, **changes: object) -> Deployment:
 
 
 def test_deployed_contracts_name_each_other(lab: Lab):
-    chain: EvmChain = lab.chain
+    chain: EvmPort = lab.chain
     made = deploy(plan(lab), account=lab.stranger, chain=chain)
     for token in (made.cash, made.pledge):
         assert token.call("book") == made.book.address

@@ -28,7 +28,7 @@ from escrow.core.regions.vault import Coin, Lost, Seen, Spent
 from escrow.core.rules import Split
 from escrow.core.state import Escrow, Event, Incident
 from escrow.core.terms import Liquidation
-from escrow.core.units import Cents, PriceE8, Sats, Seconds
+from escrow.core.units import Bps, Cents, PriceE8, Sats, Seconds
 
 DRAWN = Drawn(Seconds(1_583_625_600), Cents(4_500_000), "0xab")
 ACCEPTED = OfferAccepted(Seconds(7))
@@ -251,10 +251,19 @@ def test_equal_states_hash_alike_whatever_the_order_of_unordered_things() -> Non
     assert state_hash({"a": 1, "b": 2}) == state_hash({"b": 2, "a": 1})
     words = [f"w{n}" for n in range(50)]
     assert state_hash(frozenset(words)) == state_hash(frozenset(reversed(words)))
-    fresh = Escrow(new_system(origin=Seconds(1), heartbeat=Seconds(3600), quorum=2))
-    assert state_hash(fresh) == state_hash(
-        Escrow(new_system(origin=Seconds(1), heartbeat=Seconds(3600), quorum=2))
+    fresh, again = (
+        Escrow(
+            new_system(
+                origin=Seconds(1),
+                heartbeat=Seconds(3600),
+                quorum=3,
+                wide_quorum=5,
+                deviation=Bps(2_000),
+            )
+        )
+        for _ in range(2)
     )
+    assert state_hash(fresh) == state_hash(again)
 
 
 def test_the_hash_is_sha256_of_the_canonical_parts() -> None:

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from escrow.adapters.evm.block import Block
-from escrow.adapters.evm.ledger import Ledger, Slot
+from escrow.adapters.evm.inclusion import Slot
+from escrow.adapters.evm.ledger import Ledger
 from escrow.adapters.evm.transaction import decode
 from escrow.core.errors import BadInput, Refused
 

@@ -16,6 +16,8 @@ from typing import Any, Final, cast
 import rlp  # type: ignore[import-untyped]
 from eth_hash.auto import keccak
 
+from escrow.ports import Log, Receipt
+
 ZERO_HASH: Final = bytes(32)
 EMPTY_UNCLES: Final = keccak(rlp.encode([]))
 EMPTY_TRIE: Final = keccak(rlp.encode(b""))
@@ -27,61 +29,6 @@ GAS_LIMIT: Final = 300_000_000
 """Gas of a block. Wide, so that all that happens at one instant fits in one block."""
 BASE_FEE: Final = 1_000_000_000
 """Wei a gas in the first block (EIP-1559, ``INITIAL_BASE_FEE``)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Log:
-    """An event of a contract, and where it stands."""
-
-    address: bytes
-    """20 bytes: the contract that emitted it."""
-    topics: tuple[bytes, ...]
-    """Up to four words of 32 bytes; the first is the event's signature hash."""
-    data: bytes
-    index: int
-    """Place in its block, from 0."""
-    block_number: int
-    tx_hash: bytes
-    tx_index: int
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What a transaction did."""
-
-    tx_hash: bytes
-    sender: bytes
-    """20 bytes."""
-    to: bytes | None
-    """20 bytes; None for a creation."""
-    contract_address: bytes | None
-    """20 bytes of the contract created, also if it failed; None otherwise."""
-    status: int
-    """1 done, 0 reverted."""
-    gas_used: int
-    """After refunds and the calldata floor: what was paid for."""
-    logs: tuple[Log, ...]
-    block_number: int
-    timestamp: int
-    """Of its block, unix seconds."""
-    tx_index: int
-    """Place in its block, from 0."""
-    cumulative_gas_used: int
-    """Gas of its block up to and including it."""
-    effective_gas_price: int
-    """Wei a gas that was paid, base fee and tip."""
-    type_id: int
-    bloom: int
-    """Filter over addresses and topics of its logs, 2048 bits."""
-    output: bytes
-    """What the call returned: revert data when the status is 0, otherwise empty for a creation."""
-
-    def encode(self) -> bytes:
-        """The consensus encoding, as in the receipts trie (EIP-2718)."""
-        logs = [[log.address, list(log.topics), log.data] for log in self.logs]
-        status = b"\1" if self.status else b""
-        fields = [status, _int(self.cumulative_gas_used), self.bloom.to_bytes(256, "big"), logs]
-        return (bytes([self.type_id]) if self.type_id else b"") + cast(bytes, rlp.encode(fields))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +54,16 @@ class Block:
     """RLP of the header; its keccak is the hash."""
 
 
+def encode_receipt(receipt: Receipt) -> bytes:
+    """The consensus encoding, as in the receipts trie (EIP-2718)."""
+    logs = [[log.address, list(log.topics), log.data] for log in receipt.logs]
+    status = b"\1" if receipt.status else b""
+    bloom = receipt.bloom.to_bytes(256, "big")
+    fields = [status, _int(receipt.cumulative_gas_used), bloom, logs]
+    kind = bytes([receipt.type_id]) if receipt.type_id else b""
+    return kind + cast(bytes, rlp.encode(fields))
+
+
 def make_block(
     parent: Block | None,
     *,
@@ -120,7 +77,7 @@ def make_block(
     number = parent.number + 1 if parent else 0
     parent_hash = parent.hash if parent else ZERO_HASH
     transactions_root = _root(raws)
-    receipts_root = _root([receipt.encode() for receipt in receipts])
+    receipts_root = _root([encode_receipt(receipt) for receipt in receipts])
     bloom = 0
     for receipt in receipts:
         bloom |= receipt.bloom

@@ -9,7 +9,7 @@ from typing import Any, Final
 from escrow.adapters.evm.chain import Chain
 from escrow.adapters.evm.contracts import Account, Contract, Contracts, Event
 from escrow.adapters.evm.history import Topics
-from escrow.adapters.evm.typed import TERMS, checksummed, encode_terms, loan_id
+from escrow.adapters.evm.typed import TERMS, Sig, checksummed, encode_terms, loan_id
 from escrow.core.decide import Command
 from escrow.core.regions.token import Burn
 from escrow.core.roles import Role
@@ -28,10 +28,12 @@ from escrow.core.verbs.margin_call import MarginCall
 from escrow.core.verbs.mark import Mark
 from escrow.core.verbs.mint import Mint
 from escrow.core.verbs.open import Open
+from escrow.core.verbs.pause import Pause, Resume
 from escrow.core.verbs.recover import NoteRecovery
 from escrow.core.verbs.refinance import Refinance
 from escrow.core.verbs.repay import Repay
 from escrow.core.verbs.retire import Retire
+from escrow.core.verbs.rotate import SawRotation
 from escrow.core.verbs.top_up import TopUp
 from escrow.core.verbs.withdraw import Withdraw
 from escrow.ports import BookEntry, OutPoint, Said
@@ -129,16 +131,15 @@ class EvmClient:
         return tuple(sorted(found, key=lambda each: each.place))
 
     def rounds(self, *, since: int, until: int) -> tuple[Said, ...]:
-        """Rounds of the price that were posted from ``since`` to ``until``, unix times, both
-        included; oldest first."""
+        """Rounds of the price and pauses from ``since`` to ``until``, unix times, both included;
+        oldest first."""
         prices, last = self.contracts.prices, self.chain.block_number
         first = bisect_left(range(last + 1), since, key=self._time_of)
         end = bisect_right(range(last + 1), until, key=self._time_of)
         # What is under way is later than every sealed block.
         to_block = None if end > last else end - 1
-        found = self._said(
-            (prices,), (_topic(prices, "AnswerUpdated"),), from_block=first, to_block=to_block
-        )
+        topics = [_topic(prices, name) for name in ("PricesReported", "Paused", "Resumed")]
+        found = self._said((prices,), (topics,), from_block=first, to_block=to_block)
         return tuple(each for each in found if since <= each.at <= until)
 
     def _said(
@@ -181,16 +182,21 @@ class EvmClient:
         )
         return _hex(receipt.tx_hash)
 
+    def refinance(
+        self, account: Account, old: Terms, new: Terms, borrower: Sig, lender: Sig
+    ) -> str:
+        """Carries new terms and both signatures to EscrowBook; its hash. Raises ``Rejected``."""
+        return self.book(
+            account, "refinance", old, encode_terms(terms_mapping(new)), borrower, lender
+        )
+
 
 class EvmWatch:
     """Turns logs into commands, from a cursor on."""
 
-    def __init__(
-        self, client: EvmClient, *, roles: Mapping[bytes, Role], quorum: int, cursor: int = 0
-    ) -> None:
+    def __init__(self, client: EvmClient, *, roles: Mapping[bytes, Role], cursor: int = 0) -> None:
         self._client = client
         self._roles = roles
-        self._quorum = quorum
         self.cursor = cursor
 
     def look(
@@ -227,16 +233,18 @@ class EvmWatch:
             who["by"] = self._roles.get(args["by"], Role.STRANGER)
         borrower = {**who, "by": Role.BORROWER}
         match event.contract, event.name:
-            case "PriceRounds", "AnswerUpdated":
-                # The contract took the round, so at least the quorum signed it.
-                return Mark(
-                    Role.ORACLE,
-                    who["at"],
-                    args["roundId"],
-                    PriceE8(args["current"]),
-                    Seconds(args["updatedAt"]),
-                    self._quorum,
-                )
+            case "PriceRounds", "PricesReported":
+                # The contract took the round, so as many oracles of the set signed these.
+                prices = tuple(map(PriceE8, args["prices"]))
+                return Mark(Role.ORACLE, who["at"], args["round"], prices, Seconds(args["at"]))
+            case "PriceRounds", "Paused":
+                # And it let nobody but the guardian do this.
+                seconds = Seconds(args["until"] - who["at"])
+                return Pause(**{**who, "by": Role.GUARDIAN}, seconds=seconds)
+            case "PriceRounds", "Resumed":
+                return Resume(**{**who, "by": Role.GUARDIAN})
+            case "PriceRounds", "SetRotated":
+                return SawRotation(Role.WATCHER, who["at"], args["quorum"])
             case "EscrowBook", "Opened":
                 return Open(**who)
             case "EscrowBook", "Cancelled":
@@ -261,7 +269,7 @@ class EvmWatch:
             case "EscrowBook", "Disputed":
                 return Dispute(**borrower)
             case "EscrowBook", "Resolved":
-                # Only the arbiter upholds a dispute; once it was silent for too long anyone ends it.
+                # Only the arbiter upholds one; when it was silent for too long anyone ends it.
                 return Resolve(**{**who, "by": Role.ARBITER}, upheld=args["upheld"])
             case "EscrowBook", "AuctionBegun":
                 return Redo(**who)

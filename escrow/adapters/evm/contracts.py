@@ -16,10 +16,10 @@ import rlp  # type: ignore[import-untyped]
 from eth_hash.auto import keccak
 
 from escrow.adapters.evm.abi import artifact, decode, encode
-from escrow.adapters.evm.block import Log, Receipt
 from escrow.adapters.evm.revert import Reverted
 from escrow.adapters.evm.typed import Domain
 from escrow.core.errors import CODES, Rejected
+from escrow.ports import EvmPort, Log, Receipt
 
 ZERO: Final = bytes(20)
 """The zero address: who asks when a call names nobody."""
@@ -27,27 +27,6 @@ CALL_GAS: Final = 1_000_000
 """Gas limit of a call: several times what the dearest one of ours takes (contracts/gas.json)."""
 CREATE_GAS: Final = 8_000_000
 """Gas limit of a deployment: above twice what the largest of ours takes."""
-
-
-class EvmChain(Protocol):
-    """The part of a chain that contracts need."""
-
-    @property
-    def next_base_fee(self) -> int:
-        """Wei a gas that the next transaction pays at least."""
-
-    @property
-    def chain_id(self) -> int:
-        """Which chain signatures count on."""
-
-    def send(self, raw: bytes, *, strict: bool = True) -> Receipt:
-        """Run a signed transaction; with ``strict`` a revert raises and leaves no trace."""
-
-    def call(self, *, to: bytes | None, data: bytes, sender: bytes) -> bytes:
-        """What a call would return. Raises ``Reverted``."""
-
-    def nonce(self, address: bytes) -> int:
-        """The next nonce of an account."""
 
 
 class Account(Protocol):
@@ -77,7 +56,7 @@ class Event:
 class Contract:
     """One deployed contract. Addresses go in as 20 bytes or hexadecimal, and come out as bytes."""
 
-    def __init__(self, name: str, *, address: bytes, chain: EvmChain) -> None:
+    def __init__(self, name: str, *, address: bytes, chain: EvmPort) -> None:
         self.artifact = artifact(name)
         self.name = name
         self.address = address
@@ -201,7 +180,7 @@ CONTRACTS: Final = ("Registry", "CashToken", "PriceRounds", "PledgeToken", "Escr
 """In the order in which they are deployed, one nonce after the other."""
 
 
-def deploy(plan: Deployment, *, account: Account, chain: EvmChain) -> Contracts:
+def deploy(plan: Deployment, *, account: Account, chain: EvmPort) -> Contracts:
     """Deploy them with one transaction each, all of one account.
 
     They name each other and none has a setter, so addresses are computed before anything is there;
@@ -233,7 +212,7 @@ def deploy(plan: Deployment, *, account: Account, chain: EvmChain) -> Contracts:
     return made
 
 
-def contracts_at(deployer: bytes, *, nonce: int, chain: EvmChain) -> Contracts:
+def contracts_at(deployer: bytes, *, nonce: int, chain: EvmPort) -> Contracts:
     """Where ``deploy`` puts them, or has put them, with the account's nonces from ``nonce`` on."""
     return Contracts(
         *(
@@ -267,7 +246,7 @@ def create_address(sender: bytes, *, nonce: int) -> bytes:
 
 
 def transaction(
-    account: Account, *, chain: EvmChain, to: bytes | None, data: bytes, gas: int
+    account: Account, *, chain: EvmPort, to: bytes | None, data: bytes, gas: int
 ) -> bytes:
     """A signed type-2 transaction (EIP-1559) without tip, good for twice the present base fee."""
     fields: dict[str, Any] = {

@@ -6,8 +6,10 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from escrow.adapters.evm.block import Block, Log, Receipt
+from escrow.adapters.evm.block import Block
 from escrow.adapters.evm.transaction import Transaction
+from escrow.core.errors import BadInput, Refused
+from escrow.ports import Log, Receipt
 
 Topics = Sequence[bytes | Collection[bytes] | None]
 """A filter by place: a topic, any of several, or None for anything."""
@@ -85,6 +87,37 @@ class History:
         """The transactions of a block, sealed or pending."""
         start = bisect_left(self.included, number, key=_number)
         return self.included[start : bisect_left(self.included, number + 1, key=_number)]
+
+    def since(self, cursor: int) -> tuple[tuple[Log, ...], int]:
+        """Logs from a place on, and where the next will be.
+
+        Raises ``BadInput("evm/cursor")`` for a place that a revert has cut off.
+        """
+        if not 0 <= cursor <= len(self.logs):
+            raise BadInput("evm/cursor", cursor=cursor)
+        return tuple(self.logs[cursor:]), len(self.logs)
+
+    def query(
+        self,
+        *,
+        address: bytes | Collection[bytes] | None,
+        topics: Topics,
+        from_block: int,
+        to_block: int,
+        limit: int,
+    ) -> tuple[Log, ...]:
+        """What :meth:`find` finds. Raises ``Refused("evm/logs")`` for more than ``limit``."""
+        found: list[Log] = []
+        for log in self.find(
+            addresses=(address,) if isinstance(address, bytes) else address,
+            topics=topics,
+            from_block=from_block,
+            to_block=to_block,
+        ):
+            if len(found) == limit:
+                raise Refused("evm/logs", limit=limit)
+            found.append(log)
+        return tuple(found)
 
     def find(
         self,

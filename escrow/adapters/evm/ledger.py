@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from eth.db.atomic import AtomicDB
 from eth.vm.execution_context import ExecutionContext
@@ -18,54 +17,16 @@ from escrow.adapters.evm.block import (
     BASE_FEE,
     GAS_LIMIT,
     Block,
-    Log,
-    Receipt,
-    bloom_of,
     make_block,
     next_base_fee,
 )
 from escrow.adapters.evm.history import History, Included, Mark
-from escrow.adapters.evm.machine import (
-    DELEGATION,
-    Outcome,
-    State,
-    context,
-    flush,
-    genesis,
-    path_to,
-    run,
-)
+from escrow.adapters.evm.inclusion import Outcome, Slot, admit, receipt_of
+from escrow.adapters.evm.machine import State, context, flush, genesis, path_to, run
 from escrow.adapters.evm.revert import Reverted
 from escrow.adapters.evm.transaction import MAX_INITCODE, Transaction
 from escrow.core.errors import BadInput, Refused
-
-
-class Clock(Protocol):
-    """The world's one clock, as the chain sees it."""
-
-    @property
-    def now(self) -> int:
-        """Unix seconds."""
-
-    def at_least(self, t: int, /) -> None:
-        """Move forward to ``t``, unless it is that late already."""
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """The block that takes the next transaction."""
-
-    number: int
-    timestamp: int
-    """Unix seconds."""
-    base_fee: int
-    """Wei a gas."""
-    gas_used: int = 0
-    """By the transactions in it."""
-    count: int = 0
-    """Transactions in it."""
-    logs: int = 0
-    """Logs in it."""
+from escrow.ports import Clock, Receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,26 +178,14 @@ class Ledger:
             state.revert(mark)
 
     def _admit(self, transaction: Transaction, slot: Slot) -> None:
-        """What a node checks before it runs a transaction, in geth's order."""
         state, sender = self._state, transaction.sender
-        if transaction.nonce != (nonce := state.get_nonce(sender)):
-            raise Refused("evm/nonce", nonce=transaction.nonce, expected=nonce)
-        if transaction.nonce >= 2**64 - 1:  # EIP-2681
-            raise Refused("evm/nonce", nonce=transaction.nonce)
-        code = state.get_code(sender)
-        if code and not code.startswith(DELEGATION):  # EIP-3607
-            raise Refused("evm/transaction", reason="sender is a contract")
-        if not transaction.to and len(transaction.data) > MAX_INITCODE:
-            raise Refused("evm/transaction", reason="init code")
-        if transaction.max_priority_fee_per_gas > transaction.max_fee_per_gas:
-            raise Refused("evm/fee", tip=transaction.max_priority_fee_per_gas)
-        if transaction.max_fee_per_gas < slot.base_fee:
-            raise Refused("evm/fee", fee=transaction.max_fee_per_gas, base_fee=slot.base_fee)
-        if not transaction.least_gas <= transaction.gas <= GAS_LIMIT:
-            raise Refused("evm/gas", gas=transaction.gas, least=transaction.least_gas)
-        needed = transaction.gas * transaction.max_fee_per_gas + transaction.value
-        if (balance := state.get_balance(sender)) < needed:
-            raise Refused("evm/funds", balance=balance, needed=needed)
+        admit(
+            transaction,
+            nonce=state.get_nonce(sender),
+            balance=state.get_balance(sender),
+            code=state.get_code(sender),
+            base_fee=slot.base_fee,
+        )
 
     def _include(
         self, transaction: Transaction, slot: Slot, *, strict: bool, push: bool = True
@@ -250,7 +199,7 @@ class Ledger:
             outcome = run(state, transaction)
             if strict and not outcome.success:
                 raise Reverted(outcome.output, halt=outcome.halt)
-            receipt = _receipt(transaction, outcome, slot)
+            receipt = receipt_of(transaction, outcome, slot)
             if push:
                 self.clock.at_least(slot.timestamp)
         except BaseException:
@@ -295,36 +244,3 @@ class Ledger:
             base_fee=place.base_fee if base_fee is None else base_fee,
             hashes=(blocks[number].hash for number in ancestors),
         )
-
-
-def _receipt(transaction: Transaction, outcome: Outcome, slot: Slot) -> Receipt:
-    logs = tuple(
-        Log(
-            address=address,
-            topics=tuple(topic.to_bytes(32, "big") for topic in topics),
-            data=data,
-            index=slot.logs + place,
-            block_number=slot.number,
-            tx_hash=transaction.hash,
-            tx_index=slot.count,
-        )
-        for place, (address, topics, data) in enumerate(outcome.logs)
-    )
-    tip = min(transaction.max_priority_fee_per_gas, transaction.max_fee_per_gas - slot.base_fee)
-    return Receipt(
-        tx_hash=transaction.hash,
-        sender=transaction.sender,
-        to=transaction.to or None,
-        contract_address=outcome.created,
-        status=int(outcome.success),
-        gas_used=outcome.gas_used,
-        logs=logs,
-        block_number=slot.number,
-        timestamp=slot.timestamp,
-        tx_index=slot.count,
-        cumulative_gas_used=slot.gas_used + outcome.gas_used,
-        effective_gas_price=slot.base_fee + tip,
-        type_id=transaction.type_id,
-        bloom=bloom_of(logs),
-        output=b"" if outcome.created and outcome.success else outcome.output,
-    )

@@ -7,7 +7,6 @@ executor would replace this module.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final, cast
 
 import rlp  # type: ignore[import-untyped]
@@ -21,11 +20,9 @@ from eth_typing import Address, BlockNumber, Hash32
 from trie.hexary import HexaryTrie
 
 from escrow.adapters.evm.block import COINBASE, GAS_LIMIT, ZERO_HASH
+from escrow.adapters.evm.inclusion import Outcome
 from escrow.adapters.evm.transaction import Transaction
 from escrow.core.errors import Refused
-
-DELEGATION: Final = b"\xef\x01\x00"
-"""Code of an account that lends itself another's code (EIP-7702) starts with this."""
 
 _NOTHING: Final = b"\x80"
 """RLP of the node of an empty trie."""
@@ -76,25 +73,6 @@ class State(PragueState):
 
     def set_system_contracts(self) -> None:
         """None: without a beacon chain there is nothing for EIP-4788 and EIP-2935 to record."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What one run did to the state."""
-
-    success: bool
-    output: bytes
-    """Return data, or revert data."""
-    halt: str
-    """Why it failed, as py-evm names it; empty on success."""
-    gas_used: int
-    """Gas paid for, after refunds and the calldata floor."""
-    gas_needed: int
-    """Gas before refunds, and at least the calldata floor: a limit below it would not do."""
-    created: bytes | None
-    """Address of the contract that a creation makes."""
-    logs: tuple[tuple[bytes, tuple[int, ...], bytes], ...]
-    """Address, topics and data in the order of emission."""
 
 
 def context(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from escrow.adapters.evm.block import GAS_LIMIT, Block, Receipt
+from escrow.adapters.evm.block import GAS_LIMIT, Block
 from escrow.adapters.evm.chain import Chain
 from escrow.adapters.evm.show import (
     block_json,
@@ -34,6 +34,7 @@ from escrow.adapters.evm.wire import (
     to_topics,
     to_word,
 )
+from escrow.ports import Receipt
 
 MAX_FILTERS: Final = 256
 """Filters kept; the oldest gives way, as a node forgets filters nobody polls."""

@@ -14,11 +14,11 @@ from escrow.adapters.evm.block import (
     GAS_LIMIT,
     ZERO_HASH,
     Block,
-    Log,
-    Receipt,
 )
 from escrow.adapters.evm.history import Included
+from escrow.adapters.evm.transaction import AccessList
 from escrow.adapters.evm.wire import Json, data, quantity
+from escrow.ports import Log, Receipt
 
 
 def log_json(log: Log, block: Block) -> Json:
@@ -56,6 +56,16 @@ def receipt_json(receipt: Receipt, block: Block) -> Json:
     }
 
 
+def access_json(entries: AccessList) -> list[Json]:
+    return [
+        {
+            "address": data(account),
+            "storageKeys": [data(slot.to_bytes(32, "big")) for slot in slots],
+        }
+        for account, slots in entries
+    ]
+
+
 def transaction_json(entry: Included, block: Block | None, *, chain_id: int) -> Json:
     """A transaction; without a block it is pending."""
     tx, receipt = entry.transaction, entry.receipt
@@ -79,13 +89,7 @@ def transaction_json(entry: Included, block: Block | None, *, chain_id: int) -> 
     }
     if tx.type_id:
         shown["yParity"] = quantity(tx.v)
-        shown["accessList"] = [
-            {
-                "address": data(account),
-                "storageKeys": [data(slot.to_bytes(32, "big")) for slot in slots],
-            }
-            for account, slots in tx.access_list
-        ]
+        shown["accessList"] = access_json(tx.access_list)
     if tx.type_id > 1:
         shown["maxFeePerGas"] = quantity(tx.max_fee_per_gas)
         shown["maxPriorityFeePerGas"] = quantity(tx.max_priority_fee_per_gas)

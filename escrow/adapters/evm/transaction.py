@@ -114,6 +114,42 @@ def decode(raw: bytes, *, chain_id: int) -> Transaction:
         raise Refused("evm/transaction", reason="malformed") from error
 
 
+def unsigned(
+    *,
+    chain_id: int,
+    sender: Address,
+    nonce: int,
+    fee: int,
+    gas: int,
+    to: Address,
+    value: int,
+    data: bytes,
+) -> Transaction:
+    """A type-2 transaction that nobody signed, at ``fee`` wei a gas and no tip.
+
+    On the wire it has its sender where a signature has ``r``, and no ``s``: its hash is its own,
+    and whoever reads it refuses it.
+    """
+    r = int.from_bytes(sender, "big")
+    numbers = (_bytes(chain_id), _bytes(nonce), b"", _bytes(fee), _bytes(gas))
+    fields = [*numbers, to, _bytes(value), data, [], b"", _bytes(r), b""]
+    raw = b"\2" + rlp.encode(fields)
+    return Transaction(
+        type_id=2,
+        sender=sender,
+        nonce=nonce,
+        max_priority_fee_per_gas=0,
+        max_fee_per_gas=fee,
+        gas=gas,
+        to=to,
+        value=value,
+        data=data,
+        r=r,
+        hash=keccak(raw),
+        raw=raw,
+    )
+
+
 def _legacy(raw: bytes, chain_id: int) -> Transaction:
     fields = _list(rlp.decode(raw), 9)
     price, v = _integer(fields[1]), _integer(fields[6], bits=64)

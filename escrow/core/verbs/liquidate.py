@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from escrow.core.errors import Rejected
 from escrow.core.phases import on_evm
 from escrow.core.realise import breached, realise
-from escrow.core.regions.loan import Reason
 from escrow.core.roles import Role
 from escrow.core.rules import owed
 from escrow.core.sales import sell
@@ -51,7 +50,7 @@ def liquidate(escrow: Escrow, command: Liquidate) -> tuple[Event, ...]:
         held=escrow.token.held,
         price=price.price,
         pay=command.pay,
-        in_default=reason is Reason.DEFAULT,
+        in_default=command.at > terms.maturity + terms.grace,
     )
     if split.seized < command.least:
         raise Rejected("liquidate/slippage", seized=split.seized, least=command.least)

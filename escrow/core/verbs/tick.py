@@ -8,9 +8,10 @@ from escrow.core.errors import Rejected
 from escrow.core.regions.system import (
     ClockTicked,
     OracleStale,
+    Resumed,
     Running,
     Tips,
-    is_fresh,
+    mode_at,
     stale_from,
 )
 from escrow.core.roles import Role
@@ -34,9 +35,13 @@ def tick(escrow: Escrow, command: Tick) -> tuple[Event, ...]:
         raise Rejected("tick/not-watcher", by=command.by.value)
     # WHEN: always; that time does not go back is checked for every command.
     # THEN
-    system = escrow.system
-    ticked = ClockTicked(command.at, command.tips)
-    if isinstance(system.mode, Running) and not is_fresh(system, at=command.at):
-        # First: no moment may show a clock past the heartbeat on a platform that runs.
-        return (OracleStale(command.at, since=stale_from(system)), ticked)
-    return (ticked,)
+    system, at = escrow.system, command.at
+    ticked = ClockTicked(at, command.tips)
+    # What time alone has changed comes first: no moment may show a clock past the heartbeat, or
+    # past a pause, on a platform that says otherwise.
+    if mode_at(system, at=at) == system.mode:
+        return (ticked,)
+    if isinstance(system.mode, Running):
+        return (OracleStale(at, since=stale_from(system)), ticked)
+    assert system.pause is not None, "a stale price grows fresh by a price only"
+    return (Resumed(at, ended=system.pause.until), ticked)
