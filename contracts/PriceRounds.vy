@@ -35,16 +35,6 @@ struct Report:
     sig: typed_data.Sig
 
 
-# A round as it stands in storage.
-struct Round:
-    price: uint256
-    at: uint256
-    number: uint256
-    lost: uint256
-    pause_from: uint256
-    pause_until: uint256
-
-
 # All that was reported, so that everybody can count it and take the median again: the one in the
 # middle. Of the transaction's calldata that could not be said, for a contract may have posted.
 event PricesReported:
@@ -72,6 +62,9 @@ MAX_DEVIATION: constant(uint256) = 10 * BPS
 MASK_32: constant(uint256) = 2**32 - 1
 MASK_40: constant(uint256) = 2**40 - 1
 MASK_60: constant(uint256) = 2**60 - 1
+# Parts of the word below: price, time and number of the round; beginning and end of the pause.
+ROUND: constant(uint256) = 2**132 - 1
+PAUSE: constant(uint256) = max_value(uint256) - (2**172 - 1)
 
 # Status.
 RUNNING: constant(uint256) = 0
@@ -119,9 +112,7 @@ def __init__(
     DEVIATION = deviation_bps_
     GUARDIAN = guardian_
     self._check_quorums(len(oracles), quorum_)
-    self._store(Round(
-        price=0, at=block.timestamp - heartbeat_, number=0, lost=0, pause_from=0, pause_until=0
-    ))
+    self.packed = (block.timestamp - heartbeat_) << 60
 
 
 @external
@@ -157,22 +148,24 @@ def post(round: uint256, at: uint256, reports: DynArray[Report, signer_set.MAX_S
         assert seen & bit == 0, "price/duplicate-signer"
         seen |= bit
     # WHEN
-    last: Round = self._last()
+    word: uint256 = self.packed
+    last: uint256 = word & MASK_60
     price: uint256 = prices[len(prices) // 2]
-    assert round == last.number + 1, "price/round"
+    assert round == ((word >> 100) & MASK_32) + 1, "price/round"
     assert price > 0 and price <= MAX_PRICE, "price/range"
     assert at <= block.timestamp and at <= MAX_TIME, "price/from-future"
-    assert at > last.at, "price/not-newer"
+    assert at > (word >> 60) & MASK_40, "price/not-newer"
     assert block.timestamp - at <= HEARTBEAT, "price/too-old"
-    if len(prices) < WIDE_QUORUM and last.price != 0 and self._stale(last) == 0:
-        gap: uint256 = max(price, last.price) - min(price, last.price)
-        assert gap * BPS <= DEVIATION * last.price, "price/deviation"
+    if len(prices) < WIDE_QUORUM and last != 0 and self._stale(word) == 0:
+        gap: uint256 = max(price, last) - min(price, last)
+        assert gap * BPS <= DEVIATION * last, "price/deviation"
     # THEN
-    last.lost += self._gone(last) - self._paused(last)
-    last.price = price
-    last.at = at
-    last.number = round
-    self._store(last)
+    lost: uint256 = ((word >> 132) & MASK_40) + self._gone(word)
+    paused: uint256 = 0
+    if block.timestamp < self._rested(word):
+        paused = word & PAUSE
+        lost -= min(block.timestamp, word >> 212) - ((word >> 172) & MASK_40)
+    self.packed = price | (at << 60) | (round << 100) | (lost << 132) | paused
     log PricesReported(round=round, at=at, prices=prices)
 
 
@@ -188,15 +181,13 @@ def pause(seconds: uint256):
     assert msg.sender == GUARDIAN, "pause/not-guardian"
     # WHEN
     assert seconds > 0 and seconds <= MAX_PAUSE, "pause/length"
-    last: Round = self._last()
-    rested: uint256 = 2 * last.pause_until - last.pause_from
-    assert block.timestamp >= rested, "pause/too-soon"
+    word: uint256 = self.packed
+    assert block.timestamp >= self._rested(word), "pause/too-soon"
     # THEN
-    last.lost += self._gone(last) - self._stale(last)
-    last.pause_from = block.timestamp
-    last.pause_until = block.timestamp + seconds
-    self._store(last)
-    log Paused(until=last.pause_until)
+    lost: uint256 = ((word >> 132) & MASK_40) + self._gone(word) - self._stale(word)
+    until: uint256 = block.timestamp + seconds
+    self.packed = (word & ROUND) | (lost << 132) | (block.timestamp << 172) | (until << 212)
+    log Paused(until=until)
 
 
 @external
@@ -207,11 +198,10 @@ def resume():
     # WHO
     assert msg.sender == GUARDIAN, "pause/not-guardian"
     # WHEN
-    last: Round = self._last()
-    assert block.timestamp < last.pause_until, "pause/not-paused"
+    word: uint256 = self.packed
+    assert block.timestamp < word >> 212, "pause/not-paused"
     # THEN
-    last.pause_until = block.timestamp
-    self._store(last)
+    self.packed = (word & (2**212 - 1)) | (block.timestamp << 212)
     log Resumed()
 
 
@@ -243,14 +233,13 @@ def latest() -> (uint256, uint256, bool, uint256):
     word: uint256 = self.packed
     price: uint256 = word & MASK_60
     at: uint256 = (word >> 60) & MASK_40
-    paused_until: uint256 = word >> 212
-    if price != 0 and block.timestamp <= at + HEARTBEAT and block.timestamp >= paused_until:
-        # Neither stale nor paused, as almost always: what was lost is all past.
-        paused: uint256 = paused_until - ((word >> 172) & MASK_40)
-        return price, at, True, block.timestamp - ((word >> 132) & MASK_40) - paused
-    last: Round = self._last()
-    fresh: bool = self._status(last) == RUNNING
-    return last.price, last.at, fresh, block.timestamp - last.lost - self._gone(last)
+    if word >> 172 != 0:
+        return price, at, self._status(word) == RUNNING, self._active(word)
+    # The same where no pause is told of, which is nearly always.
+    stale: uint256 = 0
+    if block.timestamp > at + HEARTBEAT:
+        stale = block.timestamp - at - HEARTBEAT
+    return price, at, price != 0 and stale == 0, block.timestamp - (word >> 132) - stale
 
 
 @view
@@ -261,7 +250,7 @@ def status() -> uint256:
     @notice Anyone may read. 0: running; 1: the last price is older than the heartbeat, or there is
         none; 2: paused by the guardian, whatever the price is.
     """
-    return self._status(self._last())
+    return self._status(self.packed)
 
 
 @view
@@ -270,15 +259,15 @@ def active_seconds() -> uint256:
     """
     @notice Anyone may read. Unix time less all the seconds without a fresh price.
     """
-    last: Round = self._last()
-    return block.timestamp - last.lost - self._gone(last)
+    return self._active(self.packed)
 
 
 @view
 @external
 def paused_until() -> uint256:
     """
-    @notice Anyone may read. Unix time at which the last pause is or was over; 0 if never paused.
+    @notice Anyone may read. Unix time at which the last pause is or was over; 0 for none, or none
+        that hinders the next.
     """
     return self.packed >> 212
 
@@ -289,7 +278,7 @@ def last_round() -> uint256:
     """
     @notice Anyone may read. The number of rounds posted; the next must be one more.
     """
-    return self._last().number
+    return (self.packed >> 100) & MASK_32
 
 
 @view
@@ -371,7 +360,7 @@ def latestRoundData() -> (uint80, int256, uint256, uint256, uint80):
     @notice Chainlink. Reverts with price/round before the first round. Says nothing of freshness
         or a pause: compare updatedAt with the time and read status(), or read latest().
     """
-    return self._round_data(self._last().number)
+    return self._round_data((self.packed >> 100) & MASK_32)
 
 
 # Parts
@@ -380,10 +369,12 @@ def latestRoundData() -> (uint80, int256, uint256, uint256, uint80):
 @view
 @internal
 def _round_data(asked: uint256) -> (uint80, int256, uint256, uint256, uint80):
-    last: Round = self._last()
-    assert last.number != 0 and asked == last.number, "price/round"
-    number: uint80 = convert(last.number, uint80)
-    return number, convert(last.price, int256), last.at, last.at, number
+    word: uint256 = self.packed
+    number: uint256 = (word >> 100) & MASK_32
+    at: uint256 = (word >> 60) & MASK_40
+    assert number != 0 and asked == number, "price/round"
+    answer: int256 = convert(word & MASK_60, int256)
+    return convert(number, uint80), answer, at, at, convert(number, uint80)
 
 
 @view
@@ -395,64 +386,40 @@ def _check_quorums(size: uint256, quorum_: uint256):
 
 @view
 @internal
-def _status(last: Round) -> uint256:
-    if block.timestamp < last.pause_until:
+def _status(word: uint256) -> uint256:
+    if block.timestamp < word >> 212:
         return PAUSED
-    if last.price == 0 or self._stale(last) != 0:
+    if word & MASK_60 == 0 or block.timestamp > ((word >> 60) & MASK_40) + HEARTBEAT:
         return ORACLE_STALE
     return RUNNING
 
 
 @view
 @internal
-def _stale(last: Round) -> uint256:
-    # Seconds since the last price passed the heartbeat.
-    until: uint256 = last.at + HEARTBEAT
-    if block.timestamp > until:
-        return block.timestamp - until
-    return 0
+def _active(word: uint256) -> uint256:
+    return block.timestamp - ((word >> 132) & MASK_40) - self._gone(word)
 
 
 @view
 @internal
-def _paused(last: Round) -> uint256:
-    # Seconds of the last pause so far.
-    return min(block.timestamp, last.pause_until) - last.pause_from
+def _gone(word: uint256) -> uint256:
+    # Seconds since the last price passed the heartbeat, and those of the last pause so far: what
+    # was both counts once.
+    old: uint256 = min(block.timestamp, ((word >> 60) & MASK_40) + HEARTBEAT)
+    until: uint256 = min(block.timestamp, word >> 212)
+    since: uint256 = (word >> 172) & MASK_40
+    both: uint256 = until - min(until, max(old, since))
+    return block.timestamp - old + until - since - both
 
 
 @view
 @internal
-def _gone(last: Round) -> uint256:
-    # Seconds that were one or the other: those that were both count once.
-    first: uint256 = max(last.at + HEARTBEAT, last.pause_from)
-    end: uint256 = min(block.timestamp, last.pause_until)
-    both: uint256 = 0
-    if end > first:
-        both = end - first
-    return self._stale(last) + self._paused(last) - both
+def _stale(word: uint256) -> uint256:
+    return block.timestamp - min(block.timestamp, ((word >> 60) & MASK_40) + HEARTBEAT)
 
 
-@view
+@pure
 @internal
-def _last() -> Round:
-    word: uint256 = self.packed
-    return Round(
-        price=word & MASK_60,
-        at=(word >> 60) & MASK_40,
-        number=(word >> 100) & MASK_32,
-        lost=(word >> 132) & MASK_40,
-        pause_from=(word >> 172) & MASK_40,
-        pause_until=word >> 212,
-    )
-
-
-@internal
-def _store(last: Round):
-    self.packed = (
-        last.price
-        | (last.at << 60)
-        | (last.number << 100)
-        | (last.lost << 132)
-        | (last.pause_from << 172)
-        | (last.pause_until << 212)
-    )
+def _rested(word: uint256) -> uint256:
+    # When the last pause has been over for as long as it lasted: the round after that forgets it.
+    return 2 * (word >> 212) - ((word >> 172) & MASK_40)

@@ -151,11 +151,13 @@ class World:
         """
         from web3 import Web3
 
+        from escrow.adapters.evm.host import Bare
         from escrow.adapters.evm.provider import InProcessProvider
         from escrow.adapters.evm.rpc import Rpc
 
         chain = self.evm.chain
-        return Web3(InProcessProvider(Rpc(chain), before=chain.seal))
+        rpc = Rpc(chain, host=Bare(chain, returns=False))
+        return Web3(InProcessProvider(rpc, before=chain.seal))
 
     def contract(self, name: str) -> Contract:
         """One of this world's contracts as ``web3`` has them, e.g. ``EscrowBook``. A deal's terms

@@ -58,6 +58,7 @@ CODES: Final[dict[str, str]] = {
     "accept/not-borrower": "only the borrower accepts",
     "accept/not-offered": "there is no open offer to accept",
     "accept/expired": "the offer has expired",
+    "open/not-eligible": "the registry does not let this borrower borrow, or this lender lend",
     "open/not-accepted": "the terms were not accepted by both sides",
     "open/expired": "the terms expired before they were opened on the EVM",
     "open/bad-signature": "a signature over the terms is not the named party's",
@@ -187,6 +188,8 @@ CODES: Final[dict[str, str]] = {
     "evm/word": "a word is an integer from 0 to 2**256 - 1",
     "evm/block": "no such block",
     "evm/logs": "more logs match than one answer carries",
+    "evm/trace": "the trace is too long: set limit, or leave out memory, stack and storage",
+    "evm/world": "the chain is one of a world's two: on it alone there is no going back",
     "evm/cursor": "the cursor points behind the last log",
     "evm/chain-id": "the chain id must be an integer from 1 to 2**53 - 1",
     # --- Bitcoin ---

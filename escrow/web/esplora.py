@@ -8,12 +8,12 @@ error's body starts with one of our codes. Nothing but ``POST /tx`` changes anyt
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from escrow.adapters.bitcoin.explorer import PAGE, Explorer, script_of
 from escrow.adapters.bitcoin.node import Node
 from escrow.core.errors import BadInput, EscrowError
+from escrow.web.site import Reply, refusal
 
 MAX_BODY: Final = 1_000_000
 """Bytes of the largest body that is read (Esplora): hex of a transaction that could be relayed."""
@@ -27,33 +27,9 @@ T = TypeVar("T")
 _TEXT: Final = "text/plain; charset=utf-8"
 _JSON: Final = "application/json"
 _BINARY: Final = "application/octet-stream"
-_STATUS: Final = {
-    "http/path": 404,
-    "http/unknown": 404,
-    "http/method": 405,
-    "http/too-large": 413,
-    "http/host": 403,
-}
 _HASH_DIGITS: Final = 64
 _MOST_DIGITS: Final = 10
 _HEADER: Final = 80
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What goes back."""
-
-    status: int
-    """HTTP status."""
-    content_type: str
-    """MIME type of the body."""
-    body: bytes
-    """As it travels."""
-
-
-def refusal(error: EscrowError) -> Reply:
-    """An error as it is shown: its code, its words and its facts, as plain text."""
-    return Reply(_STATUS.get(error.code, 400), _TEXT, str(error).encode(errors="backslashreplace"))
 
 
 class Esplora:

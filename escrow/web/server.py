@@ -1,17 +1,16 @@
-"""Carries requests to ``Esplora`` and replies back: Starlette and uvicorn, one thread.
+"""Carries requests to a ``Site`` and replies back: Starlette and uvicorn, one thread.
 
-The kernel and the log belong to one thread at a time: requests are answered one by one on the
-server's own loop, under a lock that others who use the node meanwhile take too.
+Chains and logs belong to one thread at a time: requests are answered one by one on the server's
+own loop, under a lock that others who use them meanwhile take too.
 """
 
 from __future__ import annotations
 
 import http.client
-import json
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -24,17 +23,11 @@ from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
-from escrow.adapters.bitcoin.node import Node
 from escrow.core.errors import BadInput, EscrowError
-from escrow.web.esplora import MAX_BODY, Esplora, Reply, refusal
-
-MOST_BLOCKS: Final = 100
-"""Blocks that one request may have mined."""
-
-Mine = Callable[[int], object]
-"""Finds this many blocks."""
+from escrow.web.site import Asked, Reply, Site
 
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_HEADERS: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 _BACKLOG: Final = 128
 _CONNECTIONS: Final = 256
 _GRACE: Final = 2  # seconds that open connections get at the end
@@ -48,7 +41,7 @@ class Served:
     url: str
     """Where it listens, without a slash at the end."""
     lock: AbstractContextManager[object]
-    """To be held by whoever uses the node directly while it is served."""
+    """To be held by whoever uses what is served directly meanwhile."""
 
 
 def listen(*, host: str = "127.0.0.1", port: int = 0) -> socket.socket:
@@ -82,45 +75,40 @@ def url_of(bound: socket.socket) -> str:
 
 
 def create_app(
-    node: Node,
+    site: Site,
     *,
     hosts: frozenset[str] | None = frozenset(),
-    mine: Mine | None = None,
     lock: AbstractContextManager[object] | None = None,
 ) -> Starlette:
-    """The application over a node.
+    """The application over a site.
 
     It answers only requests that name a loopback host, or one of ``hosts``; None is any. A page of
     another site that has its name resolved to this machine (DNS rebinding) is thereby refused, and
-    so is what it posts. ``mine`` adds ``POST /regtest/mine?blocks=N``, which is not Esplora's.
+    so is what a page posts from an origin that the site does not share with.
     """
-    esplora = Esplora(node)
     held = nullcontext() if lock is None else lock
     names = None if hosts is None else _LOOPBACK | hosts
-
-    def answer(request: Request, body: bytes) -> Reply:
-        path = request.scope["path"]
-        with held:
-            if path != "/regtest/mine" or mine is None:
-                return esplora.handle(request.method, path, body)
-            if request.method != "POST":
-                raise BadInput("http/method", method=request.method[:20], takes="POST")
-            mine(_count(request.query_params.get("blocks", "1")))
-            found = json.dumps({"height": node.height, "tip": node.tip_hash}).encode()
-        return Reply(200, "application/json", found)
 
     async def respond(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         request = Request(scope, receive)
+        origin = request.headers.get("origin")
+        shared = origin is not None and site.shares_with(origin)
         try:
-            _check_host(request, names)
-            reply = answer(request, await _body(request))
+            _check_host(request, names, shared=shared)
+            if shared and request.method == "OPTIONS":
+                reply = Reply(204, "text/plain", b"")
+            else:
+                body = await _body(request, most=site.most)
+                asked = Asked(request.method, scope["path"], request.url.query, body)
+                with held:
+                    reply = site.handle(asked)
         except EscrowError as error:
-            reply = refusal(error)
+            reply = site.refuse(error)
         except ClientDisconnect:
             return
-        headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+        headers = _HEADERS | (_sharing(origin) if shared and origin else {})
         response = Response(reply.body, reply.status, headers, media_type=reply.content_type)
         await response(scope, receive, send)
 
@@ -153,20 +141,18 @@ def serve(app: Starlette, bound: socket.socket) -> None:
 
 
 @contextmanager
-def serve_in_thread(
-    node: Node, *, mine: Mine | None = None, hosts: frozenset[str] | None = frozenset()
-) -> Iterator[Served]:
-    """Serve a node on a free loopback port for the length of a ``with`` block."""
+def serve_in_thread(site: Site, *, hosts: frozenset[str] | None = frozenset()) -> Iterator[Served]:
+    """Serve a site on a free loopback port for the length of a ``with`` block."""
     lock = threading.RLock()
     bound = listen()
-    server = _server(create_app(node, hosts=hosts, mine=mine, lock=lock))
+    server = _server(create_app(site, hosts=hosts, lock=lock))
     thread = threading.Thread(target=server.run, args=([bound],), name="escrow-web")
     thread.start()
     try:
         # The socket listens already, so the first answer says that the server has started.
         host, port = bound.getsockname()[:2]
         first = http.client.HTTPConnection(host, port, timeout=_PATIENCE)
-        first.request("GET", "/blocks/tip/height")
+        first.request("GET", "/")
         first.getresponse().read()
         first.close()
         yield Served(url_of(bound), lock)
@@ -195,24 +181,36 @@ def _server(app: Starlette) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
-async def _body(request: Request) -> bytes:
+async def _body(request: Request, *, most: int) -> bytes:
     """The body, as far as it is small enough. Raises BadInput("http/too-large")."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MAX_BODY:
-            raise BadInput("http/too-large", most=MAX_BODY)
+        if len(body) > most:
+            raise BadInput("http/too-large", most=most)
     return bytes(body)
 
 
-def _check_host(request: Request, names: frozenset[str] | None) -> None:
+def _check_host(request: Request, names: frozenset[str] | None, *, shared: bool) -> None:
     host = request.headers.get("host", "")
     if names is not None and _name(host) not in names:
         raise BadInput("http/host", host=host[:100])
     # A browser lets any page post plain text anywhere, and says so here.
     origin = request.headers.get("origin")
-    if request.method != "GET" and origin is not None and origin != f"http://{host}":
-        raise BadInput("http/host", origin=origin[:100])
+    own = origin is None or origin == f"http://{host}"
+    if request.method != "GET" and not own and not shared:
+        raise BadInput("http/host", origin=str(origin)[:100])
+
+
+def _sharing(origin: str) -> dict[str, str]:
+    """What lets a browser's page of that origin ask and read."""
+    return {
+        "access-control-allow-origin": origin,
+        "access-control-allow-methods": "GET, POST, OPTIONS",
+        "access-control-allow-headers": "content-type",
+        "access-control-max-age": "600",
+        "vary": "origin",
+    }
 
 
 def _name(host: str) -> str:
@@ -220,11 +218,3 @@ def _name(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0].lower()
     return host.partition(":")[0].lower()
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 4):
-        raise BadInput("http/value", blocks=text[:20])
-    if not 1 <= int(text) <= MOST_BLOCKS:
-        raise BadInput("http/value", blocks=int(text), most=MOST_BLOCKS)
-    return int(text)

@@ -17,7 +17,14 @@ from escrow.core.laws import Step, broken
 from escrow.core.phases import debt_now
 from escrow.core.regions import loan as ln
 from escrow.core.regions.loan import Drawn, Liquidated, Outcome, Repayment
-from escrow.core.regions.system import active_seconds, is_fresh, new_system
+from escrow.core.regions.system import (
+    Degraded,
+    active_seconds,
+    is_fresh,
+    is_jump,
+    mode_at,
+    new_system,
+)
 from escrow.core.regions.token import Burned, Minted, Retired, TokensFreed, TokensHeld, outstanding
 from escrow.core.roles import Role
 from escrow.core.state import Escrow, Incident, evolve
@@ -35,6 +42,7 @@ from escrow.core.verbs.mark import Mark
 from escrow.core.verbs.mint import Mint
 from escrow.core.verbs.offer import Offer
 from escrow.core.verbs.open import Open
+from escrow.core.verbs.pause import Pause, Resume
 from escrow.core.verbs.pledge import SawCoin, SawCoinGone
 from escrow.core.verbs.recover import NoteRecovery
 from escrow.core.verbs.repay import Repay
@@ -47,10 +55,18 @@ HEARTBEAT = HOUR
 AUCTION_CAP = 10**18
 MAX = 2**256 - 1
 CASH = 10**18
-ALL_RIGHTS = 31
+ALL_RIGHTS = 15
 FOR_EVER = 2**40 - 1
 SCRIPT = bytes.fromhex("0014" + "11" * 20)
-CALLERS = (Role.BORROWER, Role.LENDER, Role.LIQUIDATOR, Role.OPERATOR, Role.STRANGER)
+CALLERS = (
+    Role.BORROWER,
+    Role.LENDER,
+    Role.LIQUIDATOR,
+    Role.OPERATOR,
+    Role.GUARDIAN,
+    Role.STRANGER,
+)
+QUORUM, WIDE, DEVIATION = 3, 5, Bps(2_000)
 PHASES = {
     ln.Offered: {0},
     ln.Accepted: {0},
@@ -70,6 +86,7 @@ ENDS = {
     Outcome.CANCELLED: {7},
     Outcome.RECOVERED: {5, 6, 7, 8},
 }
+STATUS = {"RUNNING": 0, "ORACLE_STALE": 1, "PAUSED": 2}
 COMMON = frozenset({"token/balance", "token/allowance"})
 """Codes of ERC-20 itself, of which the core knows nothing: never expected here."""
 
@@ -87,7 +104,7 @@ class Lab:
 
     def __init__(self) -> None:
         self.people = {role: person(n) for n, role in enumerate(CALLERS, start=1)}
-        self.oracles = [person(n) for n in (11, 12, 13)]
+        self.oracles = [person(n) for n in range(11, 16)]
         self.attestors = [person(n) for n in (21, 22, 23)]
         self.clock = Clock(START)
         everyone = {raw(account): 10**24 for account in self.people.values()}
@@ -102,14 +119,17 @@ class Lab:
                 issuer=raw(operator),
                 registrar=raw(operator),
                 authority=raw(operator),
-                guardian=raw(operator),
                 oracles=tuple(map(raw, self.oracles)),
-                oracle_quorum=2,
+                oracle_quorum=QUORUM,
+                wide_quorum=WIDE,
                 heartbeat=HEARTBEAT,
+                deviation_bps=DEVIATION,
+                guardian=raw(self.people[Role.GUARDIAN]),
                 attestors=tuple(map(raw, self.attestors)),
                 attestor_quorum=2,
                 supply_cap=MAX_MONEY,
                 auction_cap=AUCTION_CAP,
+                rotation_delay=DAY,
             ),
             account=operator,
             chain=self.chain,
@@ -145,7 +165,15 @@ class Both:
     def __init__(self, lab: Lab, **changes: object) -> None:
         lab.fresh()
         self.lab = lab
-        self.state = Escrow(new_system(origin=START, heartbeat=HEARTBEAT, quorum=2))
+        self.state = Escrow(
+            new_system(
+                origin=START,
+                heartbeat=HEARTBEAT,
+                quorum=QUORUM,
+                wide_quorum=WIDE,
+                deviation=DEVIATION,
+            )
+        )
         self.terms = terms(lab, **changes)
         self.loan = bytes.fromhex(lab.client.loan_id(self.terms)[2:])
         self.cash = dict.fromkeys(CALLERS, CASH)
@@ -153,7 +181,7 @@ class Both:
         self.coins: list[str] = []
         self.steps = 0
         roles = {raw(account): role for role, account in lab.people.items()}
-        self.watch = EvmWatch(lab.client, roles=roles, quorum=2, cursor=lab.chain.cursor)
+        self.watch = EvmWatch(lab.client, roles=roles, cursor=lab.chain.cursor)
         self._ask(Offer(Role.LENDER, self.now, self.terms))
         self._ask(Accept(Role.BORROWER, self.now))
 
@@ -254,6 +282,9 @@ class Both:
         assert price == (self.state.system.price.price if self.state.system.price else 0)
         assert fresh == is_fresh(self.state.system, at=self.now)
         assert active == active_seconds(self.state.system, at=self.now)
+        mode = mode_at(self.state.system, at=self.now)
+        reason = mode.reason if isinstance(mode, Degraded) else "RUNNING"
+        assert client.contracts.prices.call("status") == STATUS[reason]
         for role, account in self.lab.people.items():
             assert client.contracts.cash.call("balanceOf", raw(account)) == self.cash[role], role
             assert client.contracts.pledge.call("spendable", raw(account)) == self.tokens[role]
@@ -288,11 +319,14 @@ class Both:
         self,
         price: int,
         *,
-        signers: int = 2,
+        signers: int | None = None,
+        outlier: int | None = None,
         back: int = 0,
         skip: int = 0,
         by: Role = Role.STRANGER,
     ) -> Answer:
+        """Of as many oracles as it needs, unless ``signers`` says how many. The last of them says
+        ``outlier`` instead; a low one is then out of order."""
         if (
             self.state.system.price
             and self.state.system.price.at >= self.now - back > 0
@@ -302,13 +336,30 @@ class Both:
         last = self.state.system.price
         number = (last.round if last else 0) + 1 + skip
         at = Seconds(self.now - back)
-        message = {"round": number, "price": price, "at": at}
-        sigs = [
-            typed.sign_price(oracle, price=message, domain=self.lab.contracts.prices.domain)
-            for oracle in self.lab.oracles[:signers]
+        system = self.state.system
+        needed = WIDE if is_jump(system, PriceE8(price), at=self.now) else QUORUM
+        prices = [PriceE8(price)] * (needed if signers is None else signers)
+        if outlier is not None and prices:
+            prices[-1] = PriceE8(outlier)
+        domain = self.lab.contracts.prices.domain
+        reports = [
+            (
+                each,
+                typed.sign_price(
+                    oracle, price={"round": number, "price": each, "at": at}, domain=domain
+                ),
+            )
+            for oracle, each in zip(self.lab.oracles, prices, strict=False)
         ]
-        command = Mark(Role.ORACLE, self.now, number, PriceE8(price), at, signers)
-        return self.both(by, command, "prices", "post", number, price, at, sigs)
+        command = Mark(Role.ORACLE, self.now, number, tuple(prices), at)
+        return self.both(by, command, "prices", "post", number, at, reports)
+
+    def pause(self, seconds: int, by: Role = Role.GUARDIAN) -> Answer:
+        command = Pause(by, self.now, Seconds(seconds))
+        return self.both(by, command, "prices", "pause", seconds)
+
+    def resume(self, by: Role = Role.GUARDIAN) -> Answer:
+        return self.both(by, Resume(by, self.now), "prices", "resume")
 
     def deposit(self, sats: int, **look: int) -> Answer:
         """A final coin in the vault, attested and minted. ``look`` as for ``mint``."""

@@ -7,7 +7,7 @@ import os
 from dataclasses import replace
 
 import pytest
-from both_lab import CALLERS, HEARTBEAT, MAX, SCRIPT, START, Both, Lab, terms
+from both_lab import CALLERS, DEVIATION, HEARTBEAT, MAX, SCRIPT, START, Both, Lab, terms
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
@@ -16,12 +16,13 @@ from escrow.adapters.evm.client import terms_mapping
 from escrow.core.errors import Rejected
 from escrow.core.phases import debt_now
 from escrow.core.regions.loan import Accepted, Called
-from escrow.core.regions.system import active_seconds, stale_from
+from escrow.core.regions.system import MAX_PAUSE, active_seconds, stale_from
 from escrow.core.regions.token import free
 from escrow.core.roles import Role
 from escrow.core.terms import MIN_DEPOSIT, RESERVE_LIFE, Liquidation, check_terms
 from escrow.core.units import BPS, CENTS_SCALE, COIN, DAY, HOUR, MAX_PRICE, MAX_TIME
 
+PAR = 120_000 * 10**8
 EXAMPLES = int(os.environ.get("CONFORMANCE_EXAMPLES", "24"))
 
 
@@ -42,6 +43,8 @@ LEVEL = st.sampled_from(
 MOMENT = st.sampled_from(
     (
         "stale",
+        "resumed",
+        "rested",
         "deadline",
         "expires_at",
         "draw_by",
@@ -65,10 +68,14 @@ ASKS = st.one_of(
     st.tuples(st.just("price"), LEVEL, NEAR),
     st.tuples(
         st.just("post"),
-        st.integers(0, 3),
-        st.sampled_from((0, 1, HEARTBEAT, HEARTBEAT + 1, -1)),
+        st.integers(0, 5),
+        BACK,
         NEAR,
+        st.sampled_from((None, None, 1, 2 * MAX_PRICE)),
     ),
+    st.tuples(st.just("jump"), st.sampled_from((-1, 1)), NEAR, st.sampled_from((3, 5))),
+    st.tuples(st.just("pause"), st.sampled_from((1, HOUR, MAX_PAUSE, 0, MAX_PAUSE + 1)), RIGHT),
+    st.tuples(st.just("resume"), RIGHT),
     st.tuples(st.just("open"), BY),
     st.tuples(st.just("deposit"), st.sampled_from((COIN, COIN // 3, MIN_DEPOSIT)), NEAR),
     st.tuples(st.just("deposit_seen"), SPARE, AGE),
@@ -134,6 +141,10 @@ def moment(both: Both, name: str, near: int) -> int:
     state, at = both.state, both.now
     if name == "stale":
         return stale_from(state.system) + near
+    if name in ("resumed", "rested"):
+        pause = state.system.pause
+        then = pause.until if pause else at
+        return then + (then - pause.since if pause and name == "rested" else 0) + near
     if name == "deadline":
         left = 0
         if isinstance(state.loan, Called):
@@ -150,8 +161,15 @@ def ask(both: Both, verb: str, *args) -> None:
             both.until(moment(both, name, near))
         case "price", (level, near):
             both.price(price(both, level, near))
-        case "post", (signers, back, skip):
-            both.price(40_000 * 10**8, signers=signers, back=back, skip=skip)
+        case "post", (signers, back, skip, outlier):
+            both.price(40_000 * 10**8, signers=signers, back=back, skip=skip, outlier=outlier)
+        case "jump", (way, near, signers):
+            last = both.state.system.price.price if both.state.system.price else 10**12
+            both.price(last + way * (last * DEVIATION // BPS + near), signers=signers)
+        case "pause", (seconds, by):
+            both.pause(seconds, by or Role.GUARDIAN)
+        case "resume", (by,):
+            both.resume(by or Role.GUARDIAN)
         case "deposit", (size, near):
             if size + near >= MIN_DEPOSIT:
                 both.deposit(size + near)
@@ -383,6 +401,62 @@ def test_a_price_is_fresh_until_the_heartbeat_itself(lab, late):
     both.wait(HOUR)
     both.price(120_000 * 10**8)  # what was lost is lost on both clocks
     both.wait(1)
+
+
+@pytest.mark.parametrize("near", [-1, 0, 1])
+@pytest.mark.parametrize("way", [-1, 1])
+@pytest.mark.parametrize("signers", [3, 5])
+def test_how_far_one_quorum_moves_the_price(lab, near, way, signers):
+    both = Both(lab)
+    both.price(PAR)
+    both.wait(60)
+    code = "price/deviation" if near > 0 and signers == 3 else ""
+    assert both.price(PAR + way * (PAR // 5 + near), signers=signers).code == code
+    # An outlier at the end moves nothing.
+    assert both.price(PAR, signers=5, outlier=MAX_PRICE).code == ""
+    assert both.price(PAR, signers=3, outlier=1).code == "price/order"
+
+
+@pytest.mark.parametrize("late", [-1, 0, 1])
+def test_from_a_stale_price_nothing_is_a_jump(lab, late):
+    both = Both(lab)
+    both.price(PAR)
+    both.wait(HEARTBEAT + late)
+    assert both.price(1, signers=3).code == ("" if late > 0 else "price/deviation")
+
+
+@pytest.mark.parametrize("late", [-1, 0, 1])
+@pytest.mark.parametrize("span", [1, HEARTBEAT - 60, HEARTBEAT, 3 * HEARTBEAT])
+def test_a_pause_stops_clock_and_verdicts_until_it_is_over(lab, span, late):
+    both = Both(lab)
+    both.open()
+    both.deposit(COIN)
+    both.top_up(Role.BORROWER, COIN)
+    both.price(PAR)
+    both.wait(60)
+    assert both.pause(span).code == ""
+    assert both.draw(Role.BORROWER, 1).code == "price/stale"
+    both.wait(span + late)
+    fresh = late >= 0 and span + late + 60 <= HEARTBEAT
+    assert both.draw(Role.BORROWER, 1).code == ("" if fresh else "price/stale")
+    assert both.resume().code == ("pause/not-paused" if late >= 0 else "")
+    both.price(PAR)
+    both.until(both.state.system.pause.until + span + late)
+    both.pause(MAX_PAUSE)
+    both.wait(HEARTBEAT)
+    both.price(PAR)
+    both.wait(MAX_PAUSE + HEARTBEAT)
+    both.price(PAR)
+    both.wait(1)
+
+
+@pytest.mark.parametrize("by", CALLERS)
+def test_who_pauses_and_resumes(lab, by):
+    both = Both(lab)
+    code = "" if by is Role.GUARDIAN else "pause/not-guardian"
+    assert both.pause(60, by).code == code
+    both.pause(60)
+    assert both.resume(by).code == code
 
 
 @pytest.mark.parametrize("back", [-1, 0, HEARTBEAT - 1, HEARTBEAT, HEARTBEAT + 1])

@@ -272,7 +272,7 @@ class ChainMachine(RuleBasedStateMachine):
                 ("lender",),
                 ("lender", "custodian"),
                 ("oracle-1",),
-                ("oracle-1", "oracle-2"),
+                ("oracle-1", "oracle-2", "oracle-3"),
                 ("attestor-1", "attestor-2"),
             )
         )

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from contracts_lab import ALL_RIGHTS, AUCTION, PARTIAL, PRICE, Lab, raw
+from contracts_lab import ALL_RIGHTS, AUCTION, DELAY, PARTIAL, PRICE, Lab, raw
 
 from escrow.adapters.evm import typed
 from escrow.adapters.evm.block import Receipt
@@ -123,15 +123,23 @@ class Meter(Notes):
 
     def prices(self) -> None:
         lab = self.lab
-        self.note("prices.post 3 of 5", lab.post(PRICE, PRICE + COIN, PRICE + 2 * COIN))
-        self.note("prices.post 5 of 5", lab.post(*[PRICE] * 5))
-        self.note("prices.pause", lab.prices.send(lab.guardian, "pause", DAY))
+        self.note("prices.post 3 of 5", lab.post(PRICE - COIN, PRICE, PRICE + COIN))
+        self.note("prices.post 5 of 5, a jump", lab.post(*[PRICE * 2] * 5))
+        lab.save()
+        self.note("prices.pause", lab.prices.send(lab.guardian, "pause", HOUR))
         self.note("prices.resume", lab.prices.send(lab.guardian, "resume"))
+        change = lab.set_change(lab.prices, lab.attestors)
+        self.note("prices.propose_set 3 of 5", lab.propose(lab.prices, change))
+        lab.wait(DELAY)
+        self.note("prices.rotate_set", lab.prices.send(lab.keeper, "rotate_set"))
+        lab.back()
+        lab.forget()
 
     def whole_loan(self) -> None:
         """Open with coins in and cash out, top up, repay part, close: as the peers' whole loan."""
         lab = self.lab
         terms = lab.terms()
+        lab.post()
         lab.mint(typed.loan_id(terms), 3 * COIN)
         self.note("book.open_and_draw", self.open_and_draw(terms, 2 * COIN, 3_000_000))
         self.do("book.top_up", lab.borrower, "top_up", terms, COIN)

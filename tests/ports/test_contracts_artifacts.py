@@ -28,7 +28,7 @@ from escrow.adapters.evm.contracts import (
 )
 from escrow.adapters.evm.revert import Reverted
 from escrow.core.errors import CODES, BadInput, Rejected
-from escrow.core.units import MAX_MONEY
+from escrow.core.units import DAY, MAX_MONEY
 from escrow.ports import EvmPort
 
 ZERO = bytes(20)
@@ -110,13 +110,14 @@ def members(struct: typed.Struct):
         "bytes32": st.binary(min_size=32, max_size=32),
         "uint32": st.integers(0, 2**32 - 1),
         "uint256": st.integers(0, 2**256 - 1),
+        "address[]": st.lists(st.binary(min_size=20, max_size=20), max_size=15),
     }
     return st.fixed_dictionaries({name: kinds[kind] for name, kind in struct.fields})
 
 
 @pytest.mark.parametrize(
     "struct",
-    [typed.TERMS, typed.ATTESTATION, typed.RETIREMENT, typed.PRICE, typed.PERMIT],
+    [typed.TERMS, typed.ATTESTATION, typed.RETIREMENT, typed.PRICE, typed.PERMIT, typed.SET_CHANGE],
     ids=lambda s: s.name,
 )
 @settings(max_examples=20, deadline=None, derandomize=True)
@@ -277,10 +278,13 @@ def plan(lab: Lab, **changes: object) -> Deployment:
         "guardian": raw(lab.guardian),
         "oracles": (raw(lab.oracles[0]),),
         "oracle_quorum": 1,
+        "wide_quorum": 1,
         "heartbeat": 60,
+        "deviation_bps": 2_000,
         "attestors": (raw(lab.attestors[0]),),
         "attestor_quorum": 1,
         "supply_cap": MAX_MONEY,
+        "rotation_delay": 60,
     } | changes
     return Deployment(**fields)
 
@@ -316,6 +320,9 @@ def test_deployed_contracts_name_each_other(lab: Lab):
         ("mint/cap", {"supply_cap": 0}),
         ("mint/cap", {"supply_cap": MAX_MONEY + 1}),
         ("price/too-old", {"heartbeat": 0}),
+        ("price/quorum", {"wide_quorum": 3}),
+        ("price/deviation", {"deviation_bps": 0}),
+        ("signers/delay", {"rotation_delay": 0}),
     ],
 )
 def test_a_plan_that_makes_no_sense_deploys_nothing(lab: Lab, code: str, changes):
@@ -382,7 +389,7 @@ def test_a_token_names_an_authority_a_registry_and_a_book_that_is_not_itself(lab
         rest = authority, registry, book
         if name == "CashToken":
             return refused(lab, name, "Cash", "C", one, *rest)
-        return refused(lab, name, [one], 1, *rest, MAX_MONEY)
+        return refused(lab, name, [one], 1, DAY, *rest, MAX_MONEY)
 
     assert code(ZERO, one, one) == "token/not-authority"
     assert code(one, ZERO, one) == "token/not-registry"

@@ -16,8 +16,10 @@ from escrow.adapters.evm.proof import (
     LOANS_SLOT,
     MASK_64,
     SUPPLY_SLOT,
+    Account,
     check_account,
     check_storage,
+    find_account,
     loan_slot,
     read_header,
 )
@@ -98,12 +100,21 @@ def test_a_block_of_the_past(lab: Lab):
     assert supply < lab.pledge.call("totalSupply")
 
 
-def test_only_sealed_blocks_and_real_accounts_are_proven(lab: Lab):
+def test_only_sealed_blocks_are_proven(lab: Lab):
     head = lab.chain.head.number
     with pytest.raises(BadInput, match="evm/block"):
         lab.chain.prove(lab.pledge.address, [], block=head + 1)
+
+
+def test_that_there_is_no_account_is_proven_too(lab: Lab):
+    head, nobody = lab.chain.head, b"\x99" * 20
+    account, path = lab.chain.prove(nobody, [0], block=head.number)
+    assert find_account(account, state_root=head.state_root, address=nobody) is None
+    assert check_storage(path, storage_root=Account().storage_root, slot=0) == 0
     with pytest.raises(Refused, match="reserves/altered"):
-        lab.chain.prove(b"\x99" * 20, [], block=head)
+        check_account(account, state_root=head.state_root, address=nobody)
+    with pytest.raises(Refused, match="reserves/altered"):  # nodes that end too early
+        find_account(account[:-1], state_root=head.state_root, address=nobody)
 
 
 def test_a_path_is_for_one_slot_of_one_account_in_one_state(lab: Lab):

@@ -308,7 +308,7 @@ class TestForms:
 class TestErrors:
     def test_codes(self) -> None:
         rpc, kit = deployed()
-        assert error(rpc, "debug_traceTransaction", "0x").code == -32601
+        assert error(rpc, "anvil_nodeInfo").code == -32601
         assert error(rpc, "eth_getBalance").code == -32602
         assert error(rpc, "eth_getBalance", "0x12").code == -32602
         assert error(rpc, "eth_getBalance", ALICE.address, "0x00").code == -32602
@@ -319,7 +319,11 @@ class TestErrors:
         both = {"to": kit, "data": "0x", "input": "0x00"}
         assert error(rpc, "eth_call", both).code == -32602
         for method in ("eth_sendTransaction", "personal_sign", "eth_signTypedData_v4"):
-            assert error(rpc, method, {}).message.startswith("unknown account")
+            refusal = error(rpc, method, {})
+            assert (refusal.code, refusal.message) == (
+                -32601,
+                "no account is held here: sign with your own key and use eth_sendRawTransaction",
+            )
 
     @pytest.mark.parametrize(
         ("nonce", "over", "words"),

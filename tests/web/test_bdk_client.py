@@ -14,6 +14,7 @@ from escrow.adapters.bitcoin import psbt
 from escrow.adapters.bitcoin.node import Node
 from escrow.adapters.bitcoin.vault import address_of
 from escrow.core.units import COIN
+from escrow.web.bitcoin import BitcoinSite
 from escrow.web.server import Served, serve_in_thread
 
 WORDS = {
@@ -65,7 +66,7 @@ class Chain:
 def chain() -> Iterator[Chain]:
     with ripe() as node:
         grow(node, 5)
-        with serve_in_thread(node) as served:
+        with serve_in_thread(BitcoinSite(node)) as served:
             yield Chain(node, served, bdk.EsploraClient(served.url))
 
 

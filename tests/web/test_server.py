@@ -15,9 +15,9 @@ from bitcoin_lab import grow, pay, ripe, txid_of
 
 from escrow.adapters.bitcoin.node import Node
 from escrow.core.errors import BadInput
+from escrow.web.bitcoin import MOST_BLOCKS, BitcoinSite
 from escrow.web.esplora import MAX_BODY
 from escrow.web.server import (
-    MOST_BLOCKS,
     Served,
     hosts_for,
     is_loopback,
@@ -64,7 +64,7 @@ class Client:
 def client() -> Iterator[Client]:
     with ripe() as node:
         grow(node, 3)
-        with serve_in_thread(node, mine=lambda blocks: grow(node, blocks)) as served:
+        with serve_in_thread(BitcoinSite(node, mine=lambda blocks: grow(node, blocks))) as served:
             yield Client(node, served)
 
 
@@ -170,11 +170,14 @@ class TestWhoMayAsk:
         assert (status, text.partition(":")[0]) == (400, "http/value")
 
     def test_a_host_that_was_asked_for_is_welcome(self):
-        with ripe() as node, serve_in_thread(node, hosts=frozenset({"node.test"})) as served:
+        with (
+            ripe() as node,
+            serve_in_thread(BitcoinSite(node), hosts=frozenset({"node.test"})) as served,
+        ):
             other = Client(node, served)
             assert other.ask("/blocks/tip/height", Host="node.test:80")[0] == 200
             assert other.ask("/blocks/tip/height", Host="evil.example")[0] == 403
-        with ripe() as node, serve_in_thread(node, hosts=None) as served:
+        with ripe() as node, serve_in_thread(BitcoinSite(node), hosts=None) as served:
             assert Client(node, served).ask("/blocks/tip/height", Host="any.example")[0] == 200
 
     @pytest.mark.parametrize(
@@ -218,7 +221,7 @@ class TestMining:
         assert client.node.height == height
 
     def test_it_is_not_there_unless_given(self):
-        with ripe() as node, serve_in_thread(node) as served:
+        with ripe() as node, serve_in_thread(BitcoinSite(node)) as served:
             status, text = Client(node, served).ask("/regtest/mine", method="POST")
             assert (status, text.partition(":")[0]) == (405, "http/method")
             assert node.height == 100
@@ -249,7 +252,7 @@ class TestListening:
     def test_after_the_block_nothing_listens_and_no_thread_is_left(self):
         before = threading.active_count()
         with ripe() as node:
-            with serve_in_thread(node) as served:
+            with serve_in_thread(BitcoinSite(node)) as served:
                 url = served.url
             host, port = url.removeprefix("http://").split(":")
             with pytest.raises(ConnectionRefusedError), socket.create_connection((host, int(port))):

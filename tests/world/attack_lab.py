@@ -178,10 +178,10 @@ ATTACKS = (
     ),
     Attack(
         "a_false_price_by_a_quorum",
-        "two oracles of three, which are the quorum, and the lender",
+        "all five oracles, who can make any jump, and the lender",
         "sign a price at which the loan is in breach, and seize",
         "",
-        "what debt and bonus are worth at that price, up to all: nothing stops these three keys",
+        "what debt and bonus are worth at that price, up to all: nothing stops these six keys",
     ),
     # --- time ---
     Attack(
@@ -248,6 +248,27 @@ ATTACKS = (
         "prints cash, and repays the loan with it",
         "liquidate/kind",
         "nothing: the borrower gets coins and debt back; the lender is paid in what was printed",
+    ),
+    Attack(
+        "the_registrars_key",
+        "thief of the registrar's keys",
+        "suspends both parties, and admits an account of its own",
+        "token/cannot-send, token/not-registry, token/not-authority",
+        "nothing: others can pay the debt, which frees the pledge; but who stays suspended gets no "
+        "coins by a burn, only by the recovery path",
+    ),
+    Attack(
+        "the_authoritys_key",
+        "thief of the authority's keys",
+        "takes the pledge by force, while the loan runs",
+        "token/held, burn/no-tokens",
+    ),
+    Attack(
+        "the_authoritys_key_after_repayment",
+        "thief of the authority's keys",
+        "takes the free tokens by force, and burns them to its own address",
+        "",
+        "all that is free: an authority that may give tokens to another may give coins",
     ),
     # --- two together ---
     Attack(
@@ -432,8 +453,13 @@ def on_evm(world: World, deal: Deal, thief: Thief, name: str) -> None:
     ):
         thief.fails(parts.book.send, account, function, terms, *args)
     for function, args in (
-        ("burn", (loan, 100_000, script)),
-        ("release", (loan, PLEDGED, away)),
+        (
+            "burn",
+            (loan, 100_000, script, parts.pledge.call("burns_of", world.party(name).address_bytes)),
+        ),
+        ("release", (loan, away, PLEDGED)),
+        ("execute", (loan, world.party("borrower").address_bytes, away, PLEDGED, 0)),
+        ("forcedTransfer", (world.party("borrower").address_bytes, away, PLEDGED)),
         ("hold", (loan, world.party("borrower").address_bytes, PLEDGED)),
     ):
         thief.fails(parts.pledge.send, account, function, *args)
@@ -459,6 +485,7 @@ def on_evm(world: World, deal: Deal, thief: Thief, name: str) -> None:
     gone = {
         "loan": loan,
         "holder": world.party("borrower").address_bytes,
+        "pledgor": world.party("borrower").address_bytes,
         "txid": bytes.fromhex(coin.outpoint[:64]),
         "vout": int(coin.outpoint[65:]),
         "sats": PLEDGED,

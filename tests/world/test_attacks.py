@@ -30,8 +30,10 @@ from attack_lab import (
     signed,
     stolen,
 )
+from world_lab import burn_on_evm
 
 from escrow.actors.cosigner import Cosigner
+from escrow.actors.entitlement import PriceRules
 from escrow.adapters.bitcoin import psbt as bip174
 from escrow.adapters.bitcoin.policy import read_transaction
 from escrow.adapters.bitcoin.vault import Vault, compile_vault
@@ -204,8 +206,7 @@ def test_a_signature_held_back(world, thief):
 def test_a_burn_in_no_block(world, thief):
     deal = world.loans[0]
     world.repay(deal)
-    loan, borrower = bytes.fromhex(deal.id[2:]), world.party("borrower").account
-    world.evm.contracts.pledge.send(borrower, "burn", loan, PLEDGED, home(world))
+    burn_on_evm(world, "borrower", bytes.fromhex(deal.id[2:]), PLEDGED, home(world))
     psbt = draft(world, deal, [(home(world), PLEDGED - FEE)])
     thief.asks(deal, psbt)
     careful = [more_careful(each, blocks=2) for each in world._wires.cosigners]
@@ -220,10 +221,10 @@ def test_a_burn_in_no_block(world, thief):
     thief.ends()
 
 
-def more_careful(cosigner, *, blocks=1, heartbeat=DAY) -> Cosigner:
+def more_careful(cosigner, *, blocks=1, **prices) -> Cosigner:
     """The same key with the same eyes, that asks for more."""
     twin = copy(cosigner)
-    twin._blocks, twin._heartbeat = blocks, heartbeat
+    twin._blocks, twin._prices = blocks, PriceRules(**prices)
     return twin
 
 
@@ -265,13 +266,13 @@ def test_more_burned_than_was_free(new, monkeypatch):
         new,
         "PledgeToken",
         ('assert sats <= self._free(word), "burn/no-tokens"', "pass"),
-        ('assert sats <= erc20.balanceOf[msg.sender], "burn/no-tokens"', "pass"),
-        ("erc20._debit(msg.sender, sats)", "pass"),
+        ('assert sats <= regulated._unheld(account), "burn/no-tokens"', "pass"),
+        ('raise "token/frozen"\n    # THEN\n    supply', "pass\n    # THEN\n    supply"),
+        ("account - sats + regulated.ONE_BURN", "account + regulated.ONE_BURN"),
     )
     thief, deal = Thief(world, "more_burned_than_was_free"), world.loans[0]
     loan, script = bytes.fromhex(deal.id[2:]), home(world, "stranger")
-    account = world.party("stranger").account
-    world.evm.contracts.pledge.send(account, "burn", loan, PLEDGED, script)
+    burn_on_evm(world, "stranger", loan, PLEDGED, script)
     world.evm.chain.seal()
     thief.asks(deal, draft(world, deal, [(script, PLEDGED - FEE)]))
     assert set(thief.seen) == {"cosigner/loan-state"}
@@ -280,9 +281,8 @@ def test_more_burned_than_was_free(new, monkeypatch):
 
 def burns(world, deal, *, by):
     """All its tokens, by its own transaction: the engine may not know that they are free."""
-    account, loan = world.party(by).account, bytes.fromhex(deal.id[2:])
     sats = world.tokens_of(by)
-    world.evm.contracts.pledge.send(account, "burn", loan, sats, home(world, by))
+    burn_on_evm(world, by, bytes.fromhex(deal.id[2:]), sats, home(world, by))
     world.evm.chain.seal()
     return world.evm.burns(deal.id)[-1]
 
@@ -380,7 +380,7 @@ def test_a_platform_with_a_longer_heartbeat(new, age, ok):
     deal = world.open()
     thief = Thief(world, "a_platform_with_a_longer_heartbeat")
     world.price("36000.00")  # at 93 %
-    world.silence("oracle-1", "oracle-2")
+    world.silence("oracle-1", "oracle-2", "oracle-3")
     posted = world.now
     world.advance(seconds=age)
     assert world.now - posted == age
@@ -404,14 +404,14 @@ def test_an_overdue_loan_is_not_seized_on_a_stale_price_either(new):
     world = new(config=WorldConfig(seed=1, heartbeat=Seconds(2 * DAY)))
     deal = world.open(term=14 * DAY, grace=DAY)
     world.advance(seconds=deal.terms.maturity + deal.terms.grace - world.now + 1)
-    world.silence("oracle-1", "oracle-2")
+    world.silence("oracle-1", "oracle-2", "oracle-3")
     seen = {
         "round": world.engine.system.price.round + 1,
         "price": PriceE8(80_000 * 10**8),
         "at": Seconds(world.now + 1),
     }
     world.advance(seconds=DAY + 2)
-    world.post_price(seen["price"], at=seen["at"], signatures=oracles_sign(world, seen))
+    world.post_price(oracles_sign(world, seen), at=seen["at"])
     psbt = seized(world, deal)
     for deployed in world._wires.cosigners:
         deployed.review(psbt, terms=deal.terms, script=deal.vault.script_pubkey)
@@ -428,7 +428,7 @@ def test_a_seizure_on_a_stale_price(world, thief, late):
     world.silence("lender", "liquidator")
     world.price("36000.00")
     posted = world.now
-    world.silence("oracle-1", "oracle-2")
+    world.silence("oracle-1", "oracle-2", "oracle-3")
     world.advance(seconds=DAY + late)
     assert world.now - posted == DAY + late
     book, lender = world.evm.contracts.book, world.party("lender").account
@@ -444,10 +444,16 @@ def test_a_seizure_on_a_stale_price(world, thief, late):
 
 
 def oracles_sign(world, price):
-    """Two of three: the quorum."""
+    """All five, which a jump needs, the same price."""
     domain = world.evm.contracts.prices.domain
-    oracles = [world.party(name).account for name in ("oracle-1", "oracle-2")]
-    return [typed.sign_price(each, price=price, domain=domain) for each in oracles]
+    oracles = [world.party(f"oracle-{number}").account for number in range(1, 6)]
+    sigs = [typed.sign_price(each, price=price, domain=domain) for each in oracles]
+    return [(price["price"], sig) for sig in sigs]
+
+
+def post_args(price, reports):
+    """What ``PriceRounds.post`` takes."""
+    return price["round"], price["at"], reports
 
 
 def test_a_round_that_was_kept(world, thief):
@@ -460,20 +466,20 @@ def test_a_round_that_was_kept(world, thief):
     # The market recovers; the round was signed and never posted.
     world.advance(hours=1)
     world.price("80000.00")
-    assert thief.fails(prices.send, lender, "post", *low.values(), sigs) == "price/round"
+    assert thief.fails(prices.send, lender, "post", *post_args(low, sigs)) == "price/round"
     # Its number cannot be changed without the oracles.
-    other = (number + 1, low["price"], at)
-    assert thief.fails(prices.send, lender, "post", *other, sigs) == "price/stranger"
+    other = post_args(low | {"round": number + 1}, sigs)
+    assert thief.fails(prices.send, lender, "post", *other) == "price/stranger"
     # Not even an oracle that signs the old moment again makes it newer, or fresh.
     old = low | {"round": number + 1}
     sigs = oracles_sign(world, old)
-    assert thief.fails(prices.send, lender, "post", *old.values(), sigs) == "price/not-newer"
-    world.silence("oracle-1", "oracle-2")
+    assert thief.fails(prices.send, lender, "post", *post_args(old, sigs)) == "price/not-newer"
+    world.silence("oracle-1", "oracle-2", "oracle-3")
     fresh = old | {"at": Seconds(world.now)}
     world.advance(days=2)
     fresh["at"] = Seconds(fresh["at"] + 1)
     sigs = oracles_sign(world, fresh)
-    assert thief.fails(prices.send, lender, "post", *fresh.values(), sigs) == "price/too-old"
+    assert thief.fails(prices.send, lender, "post", *post_args(fresh, sigs)) == "price/too-old"
     thief.fails(
         world.evm.contracts.book.send,
         lender,
@@ -493,11 +499,11 @@ def test_a_false_price_by_a_quorum(world, thief):
     world.advance(seconds=1)
     lender, loan = world.party("lender"), bytes.fromhex(deal.id[2:])
     sigs = oracles_sign(world, low)
-    parts.prices.send(lender.account, "post", *low.values(), sigs)
+    parts.prices.send(lender.account, "post", *post_args(low, sigs))
     parts.book.send(lender.account, "take_over", encode_terms(terms_mapping(deal.terms)))
     taken = world.tokens_of("lender")
     assert taken == PLEDGED
-    parts.pledge.send(lender.account, "burn", loan, taken, home(world, "stranger"))
+    burn_on_evm(world, "lender", loan, taken, home(world, "stranger"))
     world.settle()
     world.mine(6)
     [payout] = deal.state.vault.payouts
@@ -621,8 +627,8 @@ def test_the_borrowers_key(world, thief):
 def test_the_borrowers_key_after_repayment(world, thief):
     deal = world.loans[0]
     world.repay(deal)
-    account, loan = world.party("borrower").account, bytes.fromhex(deal.id[2:])
-    world.evm.contracts.pledge.send(account, "burn", loan, PLEDGED, home(world, "stranger"))
+    loan = bytes.fromhex(deal.id[2:])
+    burn_on_evm(world, "borrower", loan, PLEDGED, home(world, "stranger"))
     world.settle()
     world.mine(6)
     [payout] = deal.state.vault.payouts
@@ -714,6 +720,50 @@ def test_the_issuers_key(world, thief):
     assert world.tokens_of("borrower") == PLEDGED
     world.mine(6)
     thief.ends()
+
+
+def test_the_registrars_key(world, thief):
+    deal, parts = world.loans[0], world.evm.contracts
+    on_evm(world, deal, thief, "registrar")
+    on_bitcoin(world, deal, thief, "registrar")
+    account = world.party("registrar").account
+    away = world.party("stranger").address_bytes
+    thief.fails(parts.pledge.send, account, "admit", away, 2**40 - 1)
+    parties = [world.party(name).address_bytes for name in ("borrower", "lender")]
+    parts.registry.send(account, "suspend", parties)
+    before, owed = world.cash_of("lender"), deal.debt
+    world.repay(deal, by="liquidator")
+    assert world.cash_of("lender") - before == owed
+    assert world.tokens_of("borrower") == PLEDGED
+    thief.fails(world.burn, deal)
+    world.mine(6)
+    thief.ends()
+
+
+def test_the_authoritys_key(world, thief):
+    deal, parts = world.loans[0], world.evm.contracts
+    on_evm(world, deal, thief, "authority")
+    on_bitcoin(world, deal, thief, "authority")
+    account = world.party("authority").account
+    parts.pledge.send(account, "setFrozenTokens", world.party("borrower").address_bytes, 2**64)
+    world.repay(deal)
+    assert world.state_of(deal.id).token.held == 0
+    assert world.tokens_of("borrower") == 0
+    world.mine(6)
+    thief.ends()
+
+
+def test_the_authoritys_key_after_repayment(world, thief):
+    deal, parts = world.loans[0], world.evm.contracts
+    world.repay(deal)
+    borrower, stranger = (world.party(name) for name in ("borrower", "stranger"))
+    people = borrower.address_bytes, stranger.address_bytes
+    parts.pledge.send(world.party("authority").account, "forcedTransfer", *people, PLEDGED)
+    burn_on_evm(world, "stranger", bytes.fromhex(deal.id[2:]), PLEDGED, stranger.script)
+    world.settle()
+    world.mine(6)
+    [payout] = deal.state.vault.payouts
+    thief.ends(lost=PLEDGED - payout.fee, to="stranger", fee=payout.fee)
 
 
 # --- two together ---

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from world_lab import WALLETS, coins, fingerprint, sound
+from world_lab import WALLETS, burn_on_evm, coins, fingerprint, sound
 
 from escrow.adapters.evm import typed
 from escrow.adapters.evm.client import terms_mapping
@@ -282,6 +282,12 @@ def test_terms_that_name_another_vault(world):
         {"seed": True},
         {"start": 0},
         {"oracle_quorum": 4},
+        {"oracle_quorum": 7},
+        {"oracle_wide_quorum": 4},
+        {"oracle_wide_quorum": 7},
+        {"oracle_wide_quorum": 1},
+        {"deviation_bps": 0},
+        {"rotation_delay": 0},
         {"attestors": 0},
         {"heartbeat": 1},
     ],
@@ -356,7 +362,7 @@ def test_attestations_that_are_replayed_too_few_or_a_strangers(world):
     refuses(world, Rejected, "mint/reserves", mint(fresh, *both, reserves=299_999_999))
     refuses(world, Rejected, "mint/amount", mint(fresh, *both, sats=9_999))
     refuses(world, Rejected, "mint/amount", mint(fresh, *both, sats=MAX_MONEY + 1))
-    refuses(world, Rejected, "token/receiver", mint(fresh, *both, holder=bytes(20)))
+    refuses(world, Rejected, "token/cannot-receive", mint(fresh, *both, holder=bytes(20)))
 
 
 def test_tokens_that_no_coin_backs_are_an_incident_and_buy_nothing(world):
@@ -369,10 +375,8 @@ def test_tokens_that_no_coin_backs_are_an_incident_and_buy_nothing(world):
     )
     world.settle()
     assert [each.code for each in deal.state.incidents] == ["pledge/unknown-coin"]
-    pledge = world.evm.contracts.pledge
-    loan = bytes.fromhex(deal.id[2:])
     script = world.party("stranger").script
-    pledge.send(world.party("borrower").account, "burn", loan, 150_000_000, script)
+    burn_on_evm(world, "borrower", bytes.fromhex(deal.id[2:]), 150_000_000, script)
     world.settle()
     world.mine(6)
     assert coins(world, "stranger") == 0
@@ -389,18 +393,20 @@ def test_prices_by_too_few_strangers_from_the_future_or_stale(world):
 
     def post(*names, at=world.now, price=value, round=number, signed_at=None):
         message = {"round": round, "price": price, "at": at if signed_at is None else signed_at}
-        sigs = [
-            typed.sign_price(world.party(name).account, price=message, domain=prices.domain)
-            for name in names
+        accounts = [world.party(name).account for name in names]
+        reports = [
+            (price, typed.sign_price(each, price=message, domain=prices.domain))
+            for each in accounts
         ]
-        return lambda: world.post_price(price, at=at, signatures=sigs)
+        return lambda: world.post_price(reports, at=at)
 
     world.advance(hours=2)
-    now, both = world.now, ("oracle-1", "oracle-2")
-    refuses(world, Rejected, "price/too-few-signers", post("oracle-1", at=now))
-    refuses(world, Rejected, "price/duplicate-signer", post("oracle-1", "oracle-1", at=now))
-    refuses(world, Rejected, "price/stranger", post("oracle-1", "stranger", at=now))
-    refuses(world, Rejected, "price/stranger", post("oracle-1", "attestor-1", at=now))
+    now, both = world.now, tuple(f"oracle-{number}" for number in range(1, 6))
+    refuses(world, Rejected, "price/too-few-signers", post(*both[:2], at=now))
+    refuses(world, Rejected, "price/even", post(*both[:4], at=now))
+    refuses(world, Rejected, "price/duplicate-signer", post(*both[:2], "oracle-1", at=now))
+    refuses(world, Rejected, "price/stranger", post(*both[:2], "stranger", at=now))
+    refuses(world, Rejected, "price/stranger", post(*both[:2], "attestor-1", at=now))
     refuses(world, Rejected, "price/stranger", post(*both, at=now, signed_at=now - 1))
     refuses(world, Rejected, "price/from-future", post(*both, at=now + 3_600))
     refuses(world, Rejected, "price/range", post(*both, at=now, price=10**18 + 1))
@@ -416,18 +422,18 @@ def test_prices_by_too_few_strangers_from_the_future_or_stale(world):
 def test_a_round_that_is_older_than_the_heartbeat(world):
     prices = world.evm.contracts.prices
     last = world.engine.system.price
-    world.silence("oracle-1", "oracle-2")
+    world.silence("oracle-1", "oracle-2", "oracle-3")
     world.advance(days=2)
     message = {"round": last.round + 1, "price": 10**12, "at": last.at + 1}
-    sigs = [
-        typed.sign_price(world.party(name).account, price=message, domain=prices.domain)
-        for name in ("oracle-1", "oracle-2")
+    reports = [
+        (10**12, typed.sign_price(world.party(name).account, price=message, domain=prices.domain))
+        for name in ("oracle-1", "oracle-2", "oracle-3")
     ]
     refuses(
         world,
         Rejected,
         "price/too-old",
-        lambda: world.post_price(10**12, at=last.at + 1, signatures=sigs),
+        lambda: world.post_price(reports, at=last.at + 1),
     )
     refuses(world, Rejected, "price/too-few-signers", lambda: world.price("40000"))
     refuses(world, Rejected, "price/stale", world.liquidate)
@@ -435,7 +441,7 @@ def test_a_round_that_is_older_than_the_heartbeat(world):
 
 
 def test_a_silent_quorum_of_oracles_posts_nothing(world):
-    world.silence("oracle-1", "oracle-3")
+    world.silence("oracle-1", "oracle-3", "oracle-5")
     refuses(world, Rejected, "price/too-few-signers", lambda: world.price("40000"))
 
 

@@ -29,6 +29,9 @@ def forwarder(world):
     )
     address = create_address(world.party("borrower").address_bytes, nonce=nonce)
     assert world.evm.chain.code(address) == FORWARD
+    # The register knows it: only who is admitted has tokens.
+    registrar, entry = world.party("registrar").account, (address, 1, 643, 2**40 - 1)
+    world.evm.contracts.registry.send(registrar, "admit", [entry])
     return address
 
 
@@ -59,7 +62,7 @@ def test_a_borrower_buys_its_own_collateral_through_a_contract(world, forwarder)
     assert world.evm.entry(deal.id).phase == 6
     split = deal.state.loan.split
     assert parts.pledge.call("balanceOf", forwarder) == split.seized
-    burn = (bytes.fromhex(deal.id[2:]), split.seized, world.party("stranger").script)
+    burn = (bytes.fromhex(deal.id[2:]), split.seized, world.party("stranger").script, 0)
     forward(world, "borrower", forwarder, parts.pledge, "burn", *burn)
     world.settle()
     world.mine(6)

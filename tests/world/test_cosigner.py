@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from world_lab import coins, fingerprint, sound
+from world_lab import burn_on_evm, coins, fingerprint, sound
 
 from escrow.adapters.bitcoin import psbt as bip174
 from escrow.adapters.bitcoin.policy import read_transaction
@@ -300,7 +300,7 @@ def test_tokens_without_coins_are_not_paid_with_anothers(world):
     ]
     anyone = world.party("stranger").account
     pledge.send(anyone, "mint", tuple(message.values()), sigs)
-    pledge.send(world.party("borrower").account, "burn", message["loan"], 150_000_000, home(world))
+    burn_on_evm(world, "borrower", message["loan"], 150_000_000, home(world))
     world.settle()
     psbt = draft(world, deal, [(home(world), 150_000_000 - FEE)])
     refuse(world, deal, psbt, "cosigner/change")

@@ -12,7 +12,7 @@ def test_time_passes_in_few_steps_while_a_called_loan_waits_for_a_price(world):
     """The cure time equals the heartbeat, so the active clock stops a second before the deadline:
     time alone then brings nothing, and there is nothing to stop at."""
     world.price("46000.00")
-    world.silence("oracle-1", "oracle-2")
+    world.silence("oracle-1", "oracle-2", "oracle-3")
     world.advance(seconds=world.loans[0].terms.cure)
     before = sum(1 for _ in world.log_lines())
     world.advance(minutes=5)

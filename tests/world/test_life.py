@@ -105,7 +105,7 @@ def test_a_silent_oracle_costs_no_cure_time(new):
     world = new(seed=1)
     deal = world.open(cure=2 * DAY)
     world.price("46000.00")
-    world.silence("oracle-1", "oracle-2")
+    world.silence("oracle-1", "oracle-2", "oracle-3")
     world.advance(days=5)
     assert deal.phase == "MARGIN_CALL"
     world.answer("oracle-1")

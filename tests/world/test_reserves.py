@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from world_lab import burn_on_evm
 
 from escrow.actors.generations import rekey_message
 from escrow.actors.observer import Custody, View, observe
@@ -182,8 +183,7 @@ def test_what_waits_in_an_evm_block_is_none_of_it(world):
     world.evm.chain.seal()
     before = observe_only(world)
     borrower, loan = world.party("borrower"), bytes.fromhex(deal.id[2:])
-    pledge = world.evm.contracts.pledge
-    pledge.send(borrower.account, "burn", loan, 50_000_000, borrower.script)
+    burn_on_evm(world, "borrower", loan, 50_000_000, borrower.script)
     waiting = observe_only(world)
     assert (waiting.evm, waiting.vaults) == (before.evm, before.vaults)
     world.evm.chain.seal()

@@ -38,6 +38,13 @@ WALLETS = ("borrower", "lender", "liquidator", "custodian", "stranger")
 PAYERS = (*WALLETS, "operator", "issuer")
 
 
+def burn_on_evm(w: World, by: str, loan: bytes, sats: int, script: bytes) -> None:
+    """A burn by a party's own transaction, whatever the engine knows of it."""
+    pledge, party = w.evm.contracts.pledge, w.party(by)
+    request = pledge.call("burns_of", party.address_bytes)
+    pledge.send(party.account, "burn", loan, sats, script, request)
+
+
 def agrees(w: World) -> None:
     """Core and contracts say the same of every loan: phase, debt to the cent at this second,
     tokens held, outstanding and burned, deadline, coins minted for."""

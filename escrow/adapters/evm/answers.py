@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from escrow.adapters.evm.block import bloom_of
-from escrow.adapters.evm.show import access_json
 from escrow.adapters.evm.transaction import Transaction
 from escrow.adapters.evm.wire import (
     Json,
     RpcError,
+    access_list_json,
     data,
     quantity,
     to_address,
@@ -47,7 +47,7 @@ def call_of(transaction: Transaction) -> Json:
     if transaction.to:
         asked["to"] = data(transaction.to)
     if transaction.access_list:
-        asked["accessList"] = access_json(transaction.access_list)
+        asked["accessList"] = access_list_json(transaction.access_list)
     return asked
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, Required, TypedDict, Unpack
 
 from eth_hash.auto import keccak
 from eth_typing import Address
@@ -20,8 +20,9 @@ from escrow.adapters.evm.block import Block
 from escrow.adapters.evm.history import Included, Topics
 from escrow.adapters.evm.inclusion import advance
 from escrow.adapters.evm.ledger import Ledger, Saved
-from escrow.adapters.evm.proof import check_account
+from escrow.adapters.evm.proof import Account, find_account
 from escrow.adapters.evm.revert import Reverted
+from escrow.adapters.evm.tracing import Recorder, Trace, Watch
 from escrow.adapters.evm.transaction import AccessList, Transaction, decode, unsigned
 from escrow.core.errors import BadInput, Refused
 from escrow.core.units import MAX_TIME
@@ -30,6 +31,7 @@ from escrow.ports import Clock, Log, Receipt
 __all__ = [
     "Block",
     "BlockRecord",
+    "Call",
     "Chain",
     "Clock",
     "Included",
@@ -47,6 +49,20 @@ ACT_GAS: Final = 10_000_000
 """Gas limit of a transaction that nobody signed: above what the dearest of ours takes."""
 MAX_LOGS: Final = 10_000
 """Logs in one answer, unless asked otherwise."""
+
+
+class Call(TypedDict, total=False):
+    """A message that nobody signs and nobody pays for. What is left out is nothing, or ``CALL_GAS``
+    of gas from the zero address."""
+
+    to: Required[bytes | None]
+    """20 bytes; None for a creation."""
+    data: bytes
+    sender: bytes
+    value: int
+    """Wei."""
+    gas: int
+    access_list: AccessList
 
 
 class Chain:
@@ -153,57 +169,32 @@ class Chain:
 
     # --- to run without writing ---
 
-    def call(
-        self,
-        *,
-        to: bytes | None,
-        data: bytes = b"",
-        sender: bytes = ZERO,
-        value: int = 0,
-        gas: int = CALL_GAS,
-        access_list: AccessList = (),
-        block: int | None = None,
-    ) -> bytes:
+    def call(self, *, block: int | None = None, **message: Unpack[Call]) -> bytes:
         """What a contract would return, at no fee and without trace.
 
         By default as the next transaction would find it: pending state, the clock's time.
         With ``block``: in that sealed block's state and environment.
         Raises ``Reverted``; ``Refused("evm/funds")`` if the sender lacks ``value``.
         """
-        message = _message(
-            to=to, data=data, sender=sender, value=value, gas=gas, access_list=access_list
-        )
-        outcome = self._ledger.probe(message, block=block)
+        outcome = self._ledger.probe(_message(**message), block=block)
         if not outcome.success:
             raise Reverted(outcome.output, halt=outcome.halt)
         return outcome.output
 
-    def estimate(
-        self,
-        *,
-        to: bytes | None,
-        data: bytes = b"",
-        sender: bytes = ZERO,
-        value: int = 0,
-        gas: int = CALL_GAS,
-        access_list: AccessList = (),
-        block: int | None = None,
-    ) -> int:
+    def estimate(self, *, block: int | None = None, **message: Unpack[Call]) -> int:
         """The lowest gas limit that does (within 1.5 % where inner calls keep a 64th back).
 
         Raises as :meth:`call`.
         """
-        message = _message(
-            to=to, data=data, sender=sender, value=value, gas=gas, access_list=access_list
-        )
-        most = self._ledger.probe(message, block=block)
+        asked = _message(**message)
+        most = self._ledger.probe(asked, block=block)
         if not most.success:
             raise Reverted(most.output, halt=most.halt)
 
         def enough(limit: int) -> bool:
-            return self._ledger.probe(replace(message, gas=limit), block=block).success
+            return self._ledger.probe(replace(asked, gas=limit), block=block).success
 
-        low, high = most.gas_needed, message.gas
+        low, high = most.gas_needed, asked.gas
         if enough(low):
             return low
         while high - low > low * 15 // 1000:
@@ -212,7 +203,33 @@ class Chain:
             low, high = (low, middle) if enough(middle) else (middle, high)
         return high
 
+    def trace(self, tx_hash: bytes, *, watch: Watch) -> Trace | None:
+        """An included transaction, run again under watch; None if there is none of that hash.
+
+        Raises ``Refused("evm/trace")`` where the trace grows too long.
+        """
+        entry = self.included(tx_hash)
+        if entry is None:
+            return None
+        recorder = Recorder(watch)
+        return Trace.of(recorder, self._ledger.rerun(entry, recorder))
+
+    def trace_call(
+        self, *, watch: Watch, block: int | None = None, **message: Unpack[Call]
+    ) -> Trace:
+        """A call under watch, whether it reverts or not. Raises as :meth:`call` before it runs, and
+        as :meth:`trace`."""
+        recorder = Recorder(watch)
+        return Trace.of(
+            recorder, self._ledger.probe(_message(**message), block=block, recorder=recorder)
+        )
+
     # --- to look ---
+
+    @property
+    def work(self) -> int:
+        """Gas run so far by calls, estimates and traces, which nobody pays for."""
+        return self._ledger.work
 
     @property
     def chain_id(self) -> int:
@@ -304,18 +321,18 @@ class Chain:
         """What shows an account, and each of its storage slots, to whoever has a sealed block's
         header: RLP nodes, root first, the account's before those of the slots (EIP-1186).
 
-        Raises ``BadInput("evm/block")``; ``Refused("reserves/altered")`` if there is no account.
+        Of an account that is not there, the nodes that show this. Raises ``BadInput("evm/block")``.
         """
         sealed = self.block(block)
         if sealed is None:
             raise BadInput("evm/block", block=block)
         root = sealed.state_root
-        account = self._ledger.path_to(root, keccak(_address(address)))
-        storage_root = check_account(account, state_root=root, address=address)
+        nodes = self._ledger.path_to(root, keccak(_address(address)))
+        account = find_account(nodes, state_root=root, address=address) or Account()
         return (
-            account,
+            nodes,
             *(
-                self._ledger.path_to(storage_root, keccak(_word(slot).to_bytes(32, "big")))
+                self._ledger.path_to(account.storage_root, keccak(_word(slot).to_bytes(32, "big")))
                 for slot in slots
             ),
         )
@@ -375,11 +392,11 @@ class Chain:
 def _message(
     *,
     to: bytes | None,
-    data: bytes,
-    sender: bytes,
-    value: int,
-    gas: int,
-    access_list: AccessList,
+    data: bytes = b"",
+    sender: bytes = ZERO,
+    value: int = 0,
+    gas: int = CALL_GAS,
+    access_list: AccessList = (),
 ) -> Transaction:
     """A call as a transaction that nobody signed and nobody pays for."""
     return Transaction(

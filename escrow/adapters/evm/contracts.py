@@ -141,7 +141,8 @@ class Contracts:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What the constructors need. Fixed for ever: no contract has an owner or a setter."""
+    """What the constructors need. Fixed for ever but the sets of signers, which rotate by their own
+    quorum: no contract has an owner or a setter."""
 
     cash_name: str
     """At most 32 bytes."""

@@ -131,6 +131,7 @@ class History:
 
         Only the candidates of the narrowest index are looked at.
         """
+        addresses = None if addresses is None else frozenset(addresses)
         low = bisect_left(self.logs, from_block, key=_log_number)
         high = bisect_left(self.logs, to_block + 1, key=_log_number)
         wanted = [_choices(topic) for topic in topics]
@@ -160,7 +161,9 @@ def _log_number(log: Log) -> int:
 
 
 def _choices(topic: bytes | Collection[bytes] | None) -> Collection[bytes] | None:
-    return (topic,) if isinstance(topic, bytes) else topic
+    if topic is None:
+        return None
+    return frozenset((topic,) if isinstance(topic, bytes) else topic)
 
 
 def _places(

@@ -24,6 +24,7 @@ from escrow.adapters.evm.history import History, Included, Mark
 from escrow.adapters.evm.inclusion import Outcome, Slot, admit, receipt_of
 from escrow.adapters.evm.machine import State, context, flush, genesis, path_to, run
 from escrow.adapters.evm.revert import Reverted
+from escrow.adapters.evm.tracing import Recorder, WatchedState
 from escrow.adapters.evm.transaction import MAX_INITCODE, Transaction
 from escrow.core.errors import BadInput, Refused
 from escrow.ports import Clock, Receipt
@@ -49,6 +50,8 @@ class Ledger:
         self.clock = clock
         self.history = History()
         self.pending: Slot | None = None
+        self.work = 0
+        """Gas run so far by calls, estimates and traces, for whoever bounds them."""
         self._db = AtomicDB()
         slot = Slot(number=0, timestamp=genesis_time, base_fee=BASE_FEE)
         self._state = genesis(self._db, self._context(slot), alloc)
@@ -154,7 +157,9 @@ class Ledger:
         """Trie nodes from a root that some sealed block had to a key, see ``machine``."""
         return path_to(self._db, root=root, key=key)
 
-    def probe(self, message: Transaction, *, block: int | None) -> Outcome:
+    def probe(
+        self, message: Transaction, *, block: int | None, recorder: Recorder | None = None
+    ) -> Outcome:
         """Run a message at no fee and undo it, on a sealed block or as the next transaction.
 
         The base fee is 0 for it, as on geth: a contract that reads it sees a free world.
@@ -169,13 +174,40 @@ class Ledger:
         if state.get_balance(message.sender) < message.value:
             raise Refused("evm/funds", needed=message.value)
         place = self.slot() if block is None else self._sealed(block)
+        environment = self._context(place, base_fee=0)
+        if recorder is not None:
+            self._flush()
+            state = self._watched(state.state_root, environment)
+            state.recorder = recorder
         state.lock_changes()
-        state.execution_context = self._context(place, base_fee=0)
+        state.execution_context = environment
         mark = state.snapshot()
         try:
-            return run(state, message)
+            outcome = run(state, message)
         finally:
             state.revert(mark)
+        self.work += outcome.gas_needed
+        return outcome
+
+    def rerun(self, entry: Included, recorder: Recorder) -> Outcome:
+        """Run an included transaction again where it was: after those before it in its block."""
+        number = entry.block_number
+        parent = self.history.blocks[number - 1]
+        place = self.pending if number == len(self.history.blocks) else self._sealed(number)
+        assert place is not None, "an included transaction has a block"
+        state = self._watched(parent.state_root, self._context(place))
+        for each in self.history.of_block(number):
+            state.lock_changes()
+            if each is entry:
+                break
+            self.work += run(state, each.transaction).gas_needed
+        state.recorder = recorder
+        outcome = run(state, entry.transaction)
+        self.work += outcome.gas_needed
+        return outcome
+
+    def _watched(self, root: bytes, environment: ExecutionContext) -> WatchedState:
+        return WatchedState(self._db, environment, Hash32(root))
 
     def _admit(self, transaction: Transaction, slot: Slot) -> None:
         state, sender = self._state, transaction.sender

@@ -34,6 +34,17 @@ _EMPTY: Final = keccak(b"\x80")
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """What a state says of an account; the default is one that was never used."""
+
+    nonce: int = 0
+    balance: int = 0
+    """Wei."""
+    storage_root: bytes = _EMPTY
+    code_hash: bytes = keccak(b"")
+
+
+@dataclass(frozen=True, slots=True)
 class Header:
     """What a sealed block says of itself."""
 
@@ -66,17 +77,31 @@ def loan_slot(loan: bytes) -> int:
     return int.from_bytes(keccak(LOANS_SLOT.to_bytes(32, "big") + loan), "big")
 
 
+def find_account(nodes: Sequence[bytes], *, state_root: bytes, address: bytes) -> Account | None:
+    """An account of that state, or None if the nodes show that there is none.
+
+    Raises BadInput("reserves/format"), Refused("reserves/altered") if they show neither.
+    """
+    found = _follow(nodes, root=state_root, key=keccak(address))
+    if not found:
+        return None
+    fields = [each for each in _decode(found, most=MAX_NODE) if isinstance(each, bytes)]
+    if [len(each) for each in fields[2:]] != [32, 32] or max(map(len, fields)) > 32:
+        raise BadInput("reserves/format", reason="account")
+    nonce, balance = (int.from_bytes(each, "big") for each in fields[:2])
+    return Account(nonce, balance, fields[2], fields[3])
+
+
 def check_account(nodes: Sequence[bytes], *, state_root: bytes, address: bytes) -> bytes:
     """The storage root of an account in that state.
 
     Raises BadInput("reserves/format"), Refused("reserves/altered") if the nodes do not lead from
     the root to such an account.
     """
-    found = _follow(nodes, root=state_root, key=keccak(address))
-    fields = _decode(found, most=MAX_NODE) if found else []
-    if len(fields) != 4 or not isinstance(fields[2], bytes) or len(fields[2]) != 32:
+    found = find_account(nodes, state_root=state_root, address=address)
+    if found is None:
         raise Refused("reserves/altered", reason="no such account", address="0x" + address.hex())
-    return fields[2]
+    return found.storage_root
 
 
 def check_storage(nodes: Sequence[bytes], *, storage_root: bytes, slot: int) -> int:

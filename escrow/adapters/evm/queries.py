@@ -1,15 +1,14 @@
-"""The reading half of the JSON-RPC: blocks, transactions, receipts, logs, filters, fees."""
+"""The reading half of the JSON-RPC: accounts, blocks, transactions, receipts, fees."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from escrow.adapters.evm.block import GAS_LIMIT, Block
 from escrow.adapters.evm.chain import Chain
+from escrow.adapters.evm.proof import Account, find_account
 from escrow.adapters.evm.show import (
     block_json,
-    log_json,
     receipt_json,
     transaction_json,
 )
@@ -23,21 +22,18 @@ from escrow.adapters.evm.wire import (
     invalid,
     quantity,
     to_address,
-    to_addresses,
     to_flag,
     to_int,
     to_list,
     to_number,
-    to_object,
     to_percentile,
     to_slot,
-    to_topics,
     to_word,
 )
 from escrow.ports import Receipt
 
-MAX_FILTERS: Final = 256
-"""Filters kept; the oldest gives way, as a node forgets filters nobody polls."""
+MAX_PROOFS: Final = 1_024
+"""Slots in one proof, as geth."""
 MAX_FEE_BLOCKS: Final = 1_024
 """Blocks in one fee history, as geth."""
 MAX_PERCENTILES: Final = 100
@@ -45,23 +41,11 @@ LATEST: Final = (None, "latest", "safe", "finalized")
 """One and the same here: no beacon chain, no reorganisation."""
 
 
-@dataclass(slots=True)
-class _Filter:
-    """What a client polls."""
-
-    criteria: Json | None
-    """Of logs; None for blocks."""
-    next_block: int
-    """First block not yet reported."""
-
-
 class Queries:
-    """Answers in JSON form about one chain. Holds filters and nothing else of its own."""
+    """Answers in JSON form about one chain. Holds nothing of its own."""
 
     def __init__(self, chain: Chain) -> None:
         self.chain = chain
-        self._filters: dict[int, _Filter] = {}
-        self._last_filter = 0
 
     # --- which block ---
 
@@ -115,6 +99,35 @@ class Queries:
         address, slot = params.read(0, to_address), params.read(1, to_slot)
         word = self.chain.storage(address, slot, block=self.place(params.get(2)))
         return data(word.to_bytes(32, "big"))
+
+    def proof(self, params: Params) -> object:
+        """EIP-1186, of a sealed block's state."""
+        address, slots = params.read(0, to_address), params.read(1, to_list)
+        if len(slots) > MAX_PROOFS:
+            raise invalid(f"want at most {MAX_PROOFS} slots")
+        places = [to_slot(slot) for slot in slots]
+        number = self.place(params.get(2))
+        number = self.chain.block_number if number is None else number
+        block = self.chain.block(number)
+        assert block is not None, "a place is that of a block"
+        nodes, *paths = self.chain.prove(address, places, block=number)
+        account = find_account(nodes, state_root=block.state_root, address=address) or Account()
+        return {
+            "address": data(address),
+            "balance": quantity(account.balance),
+            "nonce": quantity(account.nonce),
+            "codeHash": data(account.code_hash),
+            "storageHash": data(account.storage_root),
+            "accountProof": [data(node) for node in nodes],
+            "storageProof": [
+                {
+                    "key": asked if isinstance(asked, str) else quantity(slot),
+                    "value": quantity(self.chain.storage(address, slot, block=number)),
+                    "proof": [data(node) for node in path],
+                }
+                for asked, slot, path in zip(slots, places, paths, strict=True)
+            ],
+        }
 
     # --- blocks and transactions ---
 
@@ -190,95 +203,17 @@ class Queries:
         block = self.chain.block_of(entry.receipt)
         return transaction_json(entry, block, chain_id=self.chain.chain_id)
 
+    def raw_transaction(self, params: Params) -> object:
+        entry = self.chain.included(params.read(0, to_word))
+        return None if entry is None else data(entry.raw)
+
+    def uncle_count(self, params: Params) -> object:
+        return None if self._which(params.read(0, given)) is None else "0x0"
+
     def receipt(self, params: Params) -> object:
         receipt: Receipt | None = self.chain.receipt(params.read(0, to_word))
         block = self.chain.block_of(receipt) if receipt else None
         return receipt_json(receipt, block) if receipt and block else None
-
-    # --- logs and filters ---
-
-    def logs(self, params: Params) -> object:
-        criteria = params.read(0, to_object)
-        if "blockHash" in criteria:
-            block = self.chain.block(to_word(criteria["blockHash"]))
-            if block is None:
-                raise RpcError(SERVER_ERROR, "header not found")
-            return self._logs(criteria, low=block.number, high=block.number)
-        head = self.chain.block_number
-        low = self._edge(criteria.get("fromBlock"), tag=head)
-        return self._logs(criteria, low=low, high=self._edge(criteria.get("toBlock"), tag=head))
-
-    def _logs(self, criteria: Json, *, low: int, high: int) -> list[Json]:
-        found = self.chain.logs(
-            address=to_addresses(criteria.get("address")),
-            topics=to_topics(criteria.get("topics")),
-            from_block=low,
-            to_block=min(high, self.chain.block_number),
-        )
-        blocks = {number: self.chain.block(number) for number in {x.block_number for x in found}}
-        return [log_json(log, block) for log in found if (block := blocks[log.block_number])]
-
-    def _edge(self, value: object, *, tag: int) -> int:
-        """A bound of a range; ``tag`` is what latest, pending or nothing stands for."""
-        if value is None or value == "pending" or (isinstance(value, str) and value in LATEST):
-            return tag
-        return 0 if value == "earliest" else to_int(value)
-
-    def new_log_filter(self, params: Params) -> object:
-        criteria = params.read(0, to_object)
-        if "blockHash" in criteria:
-            raise invalid("a filter looks forward: no blockHash")
-        self._new_logs(criteria, since=2**64)  # so that bad criteria are refused now
-        return self._keep(criteria)
-
-    def new_block_filter(self, _: Params) -> object:
-        return self._keep(None)
-
-    def _keep(self, criteria: Json | None) -> str:
-        self._last_filter += 1
-        after = self.chain.block_number + 1
-        self._filters[self._last_filter] = _Filter(criteria=criteria, next_block=after)
-        if len(self._filters) > MAX_FILTERS:
-            del self._filters[min(self._filters)]
-        return quantity(self._last_filter)
-
-    def _new_logs(self, criteria: Json, *, since: int) -> list[Json]:
-        low = max(since, self._edge(criteria.get("fromBlock"), tag=0))
-        head = self.chain.block_number
-        return self._logs(criteria, low=low, high=self._edge(criteria.get("toBlock"), tag=head))
-
-    def filter_changes(self, params: Params) -> object:
-        found, head = self._filter(params), self.chain.block_number
-        if found.criteria is None:
-            blocks = [self.chain.block(number) for number in range(found.next_block, head + 1)]
-            changes: list[object] = [data(block.hash) for block in blocks if block]
-        else:
-            changes = list(self._new_logs(found.criteria, since=found.next_block))
-        found.next_block = head + 1
-        return changes
-
-    def filter_logs(self, params: Params) -> object:
-        criteria = self._filter(params).criteria
-        if criteria is None:
-            raise RpcError(SERVER_ERROR, "filter not found")
-        head = self.chain.block_number
-        low = self._edge(criteria.get("fromBlock"), tag=head)
-        return self._logs(criteria, low=low, high=self._edge(criteria.get("toBlock"), tag=head))
-
-    def drop_filter(self, params: Params) -> object:
-        return self._filters.pop(params.read(0, to_int), None) is not None
-
-    def rewind(self) -> None:
-        """After a revert: report again what takes the place of what is gone."""
-        after = self.chain.block_number + 1
-        for one in self._filters.values():
-            one.next_block = min(one.next_block, after)
-
-    def _filter(self, params: Params) -> _Filter:
-        found = self._filters.get(params.read(0, to_int))
-        if found is None:
-            raise RpcError(SERVER_ERROR, "filter not found")
-        return found
 
     # --- fees ---
 

@@ -4,7 +4,7 @@ It knows nothing of web3 or of a transport. No account is unlocked: keys stay wi
 owners, who sign and call ``eth_sendRawTransaction``. Each such transaction is sealed at once
 and, as on a real node, mined with status 0 when the contract reverts.
 
-Left out: traces, proofs, state overrides, subscriptions.
+Left out: state overrides, subscriptions, tracers other than steps and calls.
 """
 
 from __future__ import annotations
@@ -15,35 +15,39 @@ from typing import Final
 
 from eth_hash.auto import keccak
 
-from escrow.adapters.evm.chain import CALL_GAS, ZERO, Chain, Reverted
+from escrow.adapters.evm.chain import Chain, Reverted
+from escrow.adapters.evm.controls import Controls
+from escrow.adapters.evm.filters import Filters
+from escrow.adapters.evm.host import Bare, Host
 from escrow.adapters.evm.queries import Queries
+from escrow.adapters.evm.runs import MOST_GAS, Runs
 from escrow.adapters.evm.wire import (
     SERVER_ERROR,
-    CallRequest,
     Json,
     Params,
     RpcError,
     data,
-    invalid,
     quantity,
     to_bytes,
-    to_call,
-    to_int,
-    to_number,
-    to_object,
 )
-from escrow.core.errors import BadInput, EscrowError, Refused
-from escrow.core.units import MAX_TIME
+from escrow.core.errors import EscrowError
 from escrow.parse import is_shallow
 
 MAX_REQUEST: Final = 2 * 1024 * 1024
 """Bytes of a request; the largest transaction is a quarter of a MiB in hex."""
 MAX_BATCH: Final = 100
 """Requests in a batch."""
+MAX_WORK: Final = 2 * MOST_GAS
+"""Gas of calls, estimates and traces in a batch, after which it ends."""
+MAX_ANSWER: Final = 25_000_000
+"""Bytes of a batch's answers, after which it ends, as geth."""
 PARSE_ERROR: Final = -32700
 INVALID_REQUEST: Final = -32600
 METHOD_NOT_FOUND: Final = -32601
 INTERNAL_ERROR: Final = -32603
+TOO_LARGE: Final = -32003
+"""geth's code for a response that is."""
+LIMIT_EXCEEDED: Final = -32005
 REVERTED: Final = 3
 """geth's code for a revert, with the revert data."""
 CLIENT: Final = "escrow/py-evm/prague"
@@ -54,6 +58,7 @@ MESSAGES: Final = {
     "evm/transaction": "invalid transaction",
     "evm/block": "header not found",
     "evm/logs": "query returns too many results",
+    "evm/trace": "trace too large",
 }
 """Words that clients look for, as geth has them."""
 
@@ -65,12 +70,15 @@ class Rpc:
     world's clock or takes the chain back.
     """
 
-    def __init__(self, chain: Chain, *, control: bool = True) -> None:
+    def __init__(self, chain: Chain, *, host: Host | None = None, control: bool = True) -> None:
+        """``host`` is what the chain stands in, if it does not stand alone."""
+        host = host or Bare(chain)
         self.chain = chain
         self.control = control
-        self._snapshots: set[int] = set()
         self.queries = Queries(chain)
-        self._pushed = 0
+        self.filters = Filters(chain)
+        self.runs = Runs(self.queries, host)
+        self.controls = Controls(self.filters, host)
 
     def __repr__(self) -> str:
         return f"<Rpc {self.chain!r}>"
@@ -89,8 +97,22 @@ class Rpc:
             return "" if answer is None else json.dumps(answer)
         if not 0 < len(asked) <= MAX_BATCH:
             return json.dumps(_error(None, INVALID_REQUEST, f"batch of 1 to {MAX_BATCH}"))
-        answers = [answer for one in asked if (answer := self._answer(one)) is not None]
-        return json.dumps(answers) if answers else ""
+        return self._batch(asked)
+
+    def _batch(self, asked: list[object]) -> str:
+        """Answers until they are too much, then errors: what one request costs is bounded."""
+        began, answers, size = self.chain.work, [], 0
+        for one in asked:
+            if self.chain.work - began > MAX_WORK:
+                answer = _stopped(one, LIMIT_EXCEEDED, "the batch has run too much gas")
+            elif size > MAX_ANSWER:
+                answer = _stopped(one, TOO_LARGE, "response too large")
+            else:
+                answer = self._answer(one)
+            if answer is not None:
+                answers.append(json.dumps(answer))
+                size += len(answers[-1])
+        return f"[{', '.join(answers)}]" if answers else ""
 
     def dispatch(self, method: str, params: object = ()) -> object:
         """The JSON result of one method. Raises ``RpcError`` and nothing else."""
@@ -101,7 +123,7 @@ class Rpc:
             return function(self, Params(params, most=most))
         except Reverted as error:
             raise _reverted(error) from error
-        except (Refused, BadInput) as error:
+        except EscrowError as error:
             raise RpcError(SERVER_ERROR, _words(error)) from error
 
     def _answer(self, asked: object) -> Json | None:
@@ -120,101 +142,11 @@ class Rpc:
             answer = _error(number, INTERNAL_ERROR, "internal error")
         return answer if "id" in asked else None
 
-    # --- to run and to send ---
-
-    def call(self, params: Params) -> object:
-        asked, block = self._asked(params)
-        return data(
-            self.chain.call(
-                to=asked.to,
-                data=asked.data,
-                sender=asked.sender or ZERO,
-                value=asked.value,
-                gas=CALL_GAS if asked.gas is None else asked.gas,
-                access_list=asked.access_list,
-                block=block,
-            )
-        )
-
-    def estimate(self, params: Params) -> object:
-        asked, block = self._asked(params)
-        return quantity(
-            self.chain.estimate(
-                to=asked.to,
-                data=asked.data,
-                sender=asked.sender or ZERO,
-                value=asked.value,
-                gas=CALL_GAS if asked.gas is None else asked.gas,
-                access_list=asked.access_list,
-                block=block,
-            )
-        )
-
-    def _asked(self, params: Params) -> tuple[CallRequest, int | None]:
-        asked = params.read(0, to_call)
-        if asked.chain_id not in (None, self.chain.chain_id):
-            raise invalid("chainId does not match")
-        if params.get(2) is not None and params.read(2, to_object):
-            raise invalid("state overrides are not supported")
-        return asked, self.queries.place(params.get(1))
-
-    def send_raw(self, params: Params) -> object:
-        receipt = self.chain.send(params.read(0, to_bytes), strict=False)
-        self.chain.seal()
-        return data(receipt.tx_hash)
-
-    # --- the clock and snapshots ---
-
-    def increase_time(self, params: Params) -> object:
-        """Seconds pushed by this method so far, as other development nodes answer."""
-        seconds = params.read(0, to_number)
-        self._push(self.chain.clock.now + seconds)
-        self._pushed += seconds
-        return quantity(self._pushed)
-
-    def set_time(self, params: Params) -> object:
-        """The next block's timestamp. Time never goes back: see the error."""
-        t = params.read(0, to_number)
-        if t <= self.chain.head.timestamp or t < self.chain.clock.now:
-            raise RpcError(SERVER_ERROR, "timestamp is not after the last block and the clock")
-        self._push(t)
-        return quantity(t)
-
-    def mine(self, params: Params) -> object:
-        """Seal the pending block, or an empty one, at a time if one is given."""
-        if params.get(0) is not None:
-            self.set_time(params)
-        self.chain.seal(empty=True)
-        return "0x0"
-
-    def snapshot(self, _: Params) -> object:
-        taken = self.chain.snapshot()
-        self._snapshots.add(taken)
-        return quantity(taken)
-
-    def revert(self, params: Params) -> object:
-        """True, or False if there is no such snapshot. The clock stays where it is."""
-        wanted = params.read(0, to_int)
-        # Snapshots that others took of the chain in process are not for a client to use up.
-        if wanted not in self._snapshots:
-            return False
-        self._snapshots = {taken for taken in self._snapshots if taken < wanted}
-        try:
-            self.chain.revert(wanted)
-        except Refused:  # a revert in process has used it up
-            return False
-        self.queries.rewind()
-        return True
-
-    def _push(self, t: int) -> None:
-        if t >= MAX_TIME:
-            raise invalid("time out of range")
-        self.chain.clock.at_least(t)
-
 
 def _locked(_: Rpc, __: Params) -> object:
     raise RpcError(
-        SERVER_ERROR, "unknown account: sign with your own key and use eth_sendRawTransaction"
+        METHOD_NOT_FOUND,
+        "no account is held here: sign with your own key and use eth_sendRawTransaction",
     )
 
 
@@ -229,30 +161,50 @@ def _query(function: Callable[[Queries, Params], object]) -> Method:
     return lambda rpc, params: function(rpc.queries, params)
 
 
+def _filter(function: Callable[[Filters, Params], object]) -> Method:
+    return lambda rpc, params: function(rpc.filters, params)
+
+
+def _run(function: Callable[[Runs, Params], object]) -> Method:
+    return lambda rpc, params: function(rpc.runs, params)
+
+
+def _control(function: Callable[[Controls, Params], object]) -> Method:
+    return lambda rpc, params: function(rpc.controls, params)
+
+
 METHODS: Final[Mapping[str, tuple[int, Method]]] = {
     "web3_clientVersion": (0, lambda *_: CLIENT),
     "web3_sha3": (1, _sha3),
     "net_version": (0, lambda rpc, _: str(rpc.chain.chain_id)),
     "net_listening": (0, lambda *_: True),
+    "net_peerCount": (0, lambda *_: "0x0"),
     "eth_chainId": (0, lambda rpc, _: quantity(rpc.chain.chain_id)),
     "eth_syncing": (0, lambda *_: False),
     "eth_accounts": (0, lambda *_: []),
     "eth_sendTransaction": (1, _locked),
     "eth_sign": (2, _locked),
     "eth_signTransaction": (1, _locked),
+    "eth_signTypedData": (2, _locked),
     "eth_signTypedData_v4": (2, _locked),
+    "eth_requestAccounts": (0, _locked),
     "personal_sign": (3, _locked),
     "eth_blockNumber": (0, lambda rpc, _: quantity(rpc.chain.block_number)),
     "eth_gasPrice": (0, lambda rpc, _: quantity(rpc.chain.next_base_fee)),
     "eth_maxPriorityFeePerGas": (0, lambda *_: "0x0"),
+    "eth_blobBaseFee": (0, lambda *_: "0x1"),
     "eth_feeHistory": (3, _query(Queries.fee_history)),
     "eth_getBalance": (2, _query(Queries.balance)),
     "eth_getTransactionCount": (2, _query(Queries.nonce)),
     "eth_getCode": (2, _query(Queries.code)),
     "eth_getStorageAt": (3, _query(Queries.storage)),
-    "eth_call": (3, Rpc.call),
-    "eth_estimateGas": (3, Rpc.estimate),
-    "eth_sendRawTransaction": (1, Rpc.send_raw),
+    "eth_getProof": (3, _query(Queries.proof)),
+    "eth_call": (3, _run(Runs.call)),
+    "eth_estimateGas": (3, _run(Runs.estimate)),
+    "eth_createAccessList": (2, _run(Runs.access_list)),
+    "debug_traceTransaction": (2, _run(Runs.trace)),
+    "debug_traceCall": (3, _run(Runs.trace_call)),
+    "eth_sendRawTransaction": (1, _run(Runs.send_raw)),
     "eth_getBlockByNumber": (2, _query(Queries.block_by_number)),
     "eth_getBlockByHash": (2, _query(Queries.block_by_hash)),
     "eth_getBlockReceipts": (1, _query(Queries.block_receipts)),
@@ -260,19 +212,23 @@ METHODS: Final[Mapping[str, tuple[int, Method]]] = {
     "eth_getBlockTransactionCountByHash": (1, _query(Queries.transaction_count)),
     "eth_getTransactionByBlockNumberAndIndex": (2, _query(Queries.transaction_at)),
     "eth_getTransactionByBlockHashAndIndex": (2, _query(Queries.transaction_at)),
+    "eth_getUncleCountByBlockNumber": (1, _query(Queries.uncle_count)),
+    "eth_getUncleCountByBlockHash": (1, _query(Queries.uncle_count)),
+    "eth_getRawTransactionByHash": (1, _query(Queries.raw_transaction)),
     "eth_getTransactionByHash": (1, _query(Queries.transaction)),
     "eth_getTransactionReceipt": (1, _query(Queries.receipt)),
-    "eth_getLogs": (1, _query(Queries.logs)),
-    "eth_newFilter": (1, _query(Queries.new_log_filter)),
-    "eth_newBlockFilter": (0, _query(Queries.new_block_filter)),
-    "eth_getFilterChanges": (1, _query(Queries.filter_changes)),
-    "eth_getFilterLogs": (1, _query(Queries.filter_logs)),
-    "eth_uninstallFilter": (1, _query(Queries.drop_filter)),
-    "evm_increaseTime": (1, Rpc.increase_time),
-    "evm_setNextBlockTimestamp": (1, Rpc.set_time),
-    "evm_mine": (1, Rpc.mine),
-    "evm_snapshot": (0, Rpc.snapshot),
-    "evm_revert": (1, Rpc.revert),
+    "eth_getLogs": (1, _filter(Filters.logs)),
+    "eth_newFilter": (1, _filter(Filters.new_log_filter)),
+    "eth_newBlockFilter": (0, _filter(Filters.new_block_filter)),
+    "eth_newPendingTransactionFilter": (0, _filter(Filters.new_transaction_filter)),
+    "eth_getFilterChanges": (1, _filter(Filters.filter_changes)),
+    "eth_getFilterLogs": (1, _filter(Filters.filter_logs)),
+    "eth_uninstallFilter": (1, _filter(Filters.drop_filter)),
+    "evm_increaseTime": (1, _control(Controls.increase_time)),
+    "evm_setNextBlockTimestamp": (1, _control(Controls.set_time)),
+    "evm_mine": (1, _control(Controls.mine)),
+    "evm_snapshot": (0, _control(Controls.snapshot)),
+    "evm_revert": (1, _control(Controls.revert)),
 }
 """Name → most parameters, function. Everything else answers -32601."""
 
@@ -295,6 +251,14 @@ def _words(error: EscrowError) -> str:
         low = int(error.facts["nonce"]) < int(error.facts.get("expected", 0))
         words = "nonce too low" if low else "nonce too high"
     return f"{words}; {error}" if words else str(error)
+
+
+def _stopped(asked: object, code: int, message: str) -> Json | None:
+    """The error for one of a batch that is not looked at any more; nothing for a notification."""
+    if isinstance(asked, dict) and "id" not in asked:
+        return None
+    number = asked.get("id") if isinstance(asked, dict) else None
+    return _error(number if isinstance(number, int | str) else None, code, message)
 
 
 def _error(number: object, code: int, message: str, *, revert_data: str | None = None) -> Json:

@@ -16,8 +16,7 @@ from escrow.adapters.evm.block import (
     Block,
 )
 from escrow.adapters.evm.history import Included
-from escrow.adapters.evm.transaction import AccessList
-from escrow.adapters.evm.wire import Json, data, quantity
+from escrow.adapters.evm.wire import Json, access_list_json, data, quantity
 from escrow.ports import Log, Receipt
 
 
@@ -56,16 +55,6 @@ def receipt_json(receipt: Receipt, block: Block) -> Json:
     }
 
 
-def access_json(entries: AccessList) -> list[Json]:
-    return [
-        {
-            "address": data(account),
-            "storageKeys": [data(slot.to_bytes(32, "big")) for slot in slots],
-        }
-        for account, slots in entries
-    ]
-
-
 def transaction_json(entry: Included, block: Block | None, *, chain_id: int) -> Json:
     """A transaction; without a block it is pending."""
     tx, receipt = entry.transaction, entry.receipt
@@ -89,7 +78,7 @@ def transaction_json(entry: Included, block: Block | None, *, chain_id: int) -> 
     }
     if tx.type_id:
         shown["yParity"] = quantity(tx.v)
-        shown["accessList"] = access_json(tx.access_list)
+        shown["accessList"] = access_list_json(tx.access_list)
     if tx.type_id > 1:
         shown["maxFeePerGas"] = quantity(tx.max_fee_per_gas)
         shown["maxPriorityFeePerGas"] = quantity(tx.max_priority_fee_per_gas)

@@ -7,7 +7,7 @@ Quantities are hex without leading zeros (``0x0``); data is padded hex, two digi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -17,6 +17,8 @@ from escrow.adapters.evm.transaction import MAX_RAW, AccessList
 
 INVALID_PARAMS: Final = -32602
 SERVER_ERROR: Final = -32000
+MAX_CHOICES: Final = 1_000
+"""Addresses, or topics in one place, of a filter, as geth."""
 _QUANTITY: Final = re.compile(r"0x(0|[1-9a-fA-F][0-9a-fA-F]{0,63})", re.ASCII)
 _DATA: Final = re.compile(r"0x(?:[0-9a-fA-F]{2})*", re.ASCII)
 _T = TypeVar("_T")
@@ -106,7 +108,7 @@ def to_addresses(value: object) -> tuple[bytes, ...] | None:
     if value is None or value == []:
         return None
     if isinstance(value, list | tuple):
-        return tuple(to_address(one) for one in value)
+        return tuple(to_address(one) for one in _choices(value))
     return (to_address(value),)
 
 
@@ -193,11 +195,27 @@ def to_topics(value: object) -> tuple[bytes | tuple[bytes, ...] | None, ...]:
     return tuple(
         None
         if topic is None or topic == []
-        else tuple(to_word(choice) for choice in topic)
+        else tuple(to_word(choice) for choice in _choices(topic))
         if isinstance(topic, list | tuple)
         else to_word(topic)
         for topic in topics
     )
+
+
+def _choices(values: Sequence[object]) -> Sequence[object]:
+    if len(values) > MAX_CHOICES:
+        raise invalid(f"at most {MAX_CHOICES} addresses, or topics in one place")
+    return values
+
+
+def access_list_json(entries: Iterable[tuple[bytes, Iterable[int]]]) -> list[Json]:
+    return [
+        {
+            "address": data(account),
+            "storageKeys": [data(slot.to_bytes(32, "big")) for slot in slots],
+        }
+        for account, slots in entries
+    ]
 
 
 def quantity(number: int) -> str:
