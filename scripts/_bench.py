@@ -330,7 +330,7 @@ def web3_contracts(world: World, w3) -> dict[bytes, object]:
     ours = world.evm.contracts
     return {
         each.address: w3.eth.contract(w3.to_checksum_address(each.address), abi=abi_of(each))
-        for each in (ours.cash, ours.prices, ours.pledge, ours.book)
+        for each in ours.parts
     }
 
 

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from escrow.core.decide import Command, decide
 from escrow.core.errors import Rejected
 from escrow.core.phases import loan_phase, owed_burns
 from escrow.core.regions.loan import Called, Seized
-from escrow.core.regions.system import new_system
+from escrow.core.regions.system import System, new_system
 from escrow.core.regions.token import free
 from escrow.core.regions.vault import Locked, Payout, Recovered
 from escrow.core.roles import Role
 from escrow.core.state import Escrow, fold
 from escrow.core.terms import Liquidation, Terms
-from escrow.core.units import BPS, COIN, DAY, HOUR, Bps, Cents, PriceE8, Sats, Seconds
+from escrow.core.units import BPS, COIN, DAY, HOUR, Bps, Cents, PriceE8, Sats, Seconds, muldiv_down
 from escrow.core.verbs.accept import Accept
+from escrow.core.verbs.auction import Redo, Take
 from escrow.core.verbs.burn import BurnTokens
 from escrow.core.verbs.cancel import Cancel
 from escrow.core.verbs.cure import Cure
+from escrow.core.verbs.dispute import Dispute, Resolve
 from escrow.core.verbs.draw import Draw
 from escrow.core.verbs.expire_call import ExpireCall
 from escrow.core.verbs.lapse import Lapse
@@ -59,12 +62,33 @@ _TERMS: Final = Terms(
     max_fee=Sats(1_000),
     nonce=0,
 )
-_PRICES: Final = (110_000, 68_000, 40_000)
+_KINDS: Final = (
+    replace(_TERMS, arbiter="0x" + "ab" * 20, dispute=DAY),
+    replace(
+        _TERMS,
+        liquidation=Liquidation.PARTIAL,
+        bonus_bps=Bps(0),
+        target_ltv=Bps(6_000),
+    ),
+    replace(
+        _TERMS,
+        liquidation=Liquidation.AUCTION,
+        bonus_bps=Bps(0),
+        buf_bps=Bps(BPS),
+        cut_bps=Bps(9_000),
+        step=Seconds(3 * DAY),
+        tail=Seconds(3 * DAY),
+        cusp_bps=Bps(1),
+    ),
+)
+"""Terms under which everything can happen that moves a loan from one phase to another."""
+_PRICES: Final = (110_000, 68_000, 58_000, 40_000)
 _SCRIPT: Final = "0014" + "00" * 20
 _DEPTH: Final = 32
 """Commands in a row that the walk follows; a life takes fewer."""
 
 _Move = Callable[[Escrow, Seconds], Command]
+_Moves = Callable[[Escrow], Iterator[_Move]]
 
 
 def _moves(escrow: Escrow) -> Iterator[_Move]:
@@ -100,6 +124,38 @@ def _moves(escrow: Escrow) -> Iterator[_Move]:
         yield lambda _, at: NoteRecovery(op, Seconds(max(at, _TERMS.recover_at)))
 
 
+def _sales(escrow: Escrow) -> Iterator[_Move]:
+    """What may be asked of a drawn loan about calls, disputes and sales."""
+    b, op, buyer = Role.BORROWER, Role.OPERATOR, Role.LIQUIDATOR
+    yield lambda _, at: MarginCall(op, at)
+    yield lambda _, at: Cure(op, at)
+    yield lambda _, at: Dispute(b, at)
+    yield lambda _, at: Resolve(Role.ARBITER, at, upheld=True)
+    yield lambda _, at: ExpireCall(op, at)
+    yield lambda _, at: Liquidate(buyer, at, Liquidation.PARTIAL)
+    yield lambda _, at: Redo(op, at)
+    for part in (10, 2, 1):
+        want = Sats(muldiv_down(escrow.token.held, 1, part))
+        yield lambda _, at, want=want: Take(buyer, at, want)  # type: ignore[misc]
+
+
+def _drawn(terms: Terms, system: System) -> Escrow:
+    """A loan of these terms with a coin pledged and all of it drawn."""
+    b, eye, escrow = Role.BORROWER, Role.WATCHER, Escrow(system)
+    for command in (
+        Offer(Role.LENDER, _T0, terms),
+        Accept(b, _T0),
+        Open(Role.OPERATOR, _T0),
+        SawCoin(eye, _T0, "aa:0", Sats(COIN), 2, 101),
+        Mint(Role.ATTESTOR, _T0, "aa:0", Sats(COIN)),
+        TopUp(b, _T0, Sats(COIN)),
+        Mark(Role.ORACLE, _T0, 1, (PriceE8(_PRICES[0] * 10**8),), _T0),
+        Draw(b, _T0, terms.principal),
+    ):
+        escrow = fold(escrow, decide(escrow, command))
+    return escrow
+
+
 def _priced(escrow: Escrow, coin: int, at: Seconds) -> Escrow:
     """The same deal a while later, at another price."""
     last = escrow.system.price
@@ -113,14 +169,18 @@ def edges() -> set[tuple[str, str, str]]:
     system = new_system(
         origin=_T0, heartbeat=Seconds(2 * DAY), quorum=1, wide_quorum=1, deviation=Bps(BPS)
     )
-    start = Escrow(system)
+    found = _walk([Escrow(system)], _moves)
+    # Calls, disputes and sales of the other kinds begin where money is lent.
+    return found | _walk([_drawn(terms, system) for terms in _KINDS], _sales)
+
+
+def _walk(frontier: list[Escrow], moves: _Moves) -> set[tuple[str, str, str]]:
     found: set[tuple[str, str, str]] = set()
     seen: set[tuple[object, ...]] = set()
-    frontier = [start]
     for _ in range(_DEPTH):
         reached: list[Escrow] = []
         for escrow in frontier:
-            for after, command in _next(escrow):
+            for after, command in _next(escrow, moves):
                 edge = (loan_phase(escrow), type(command).__name__, loan_phase(after))
                 if edge[0] != edge[2]:
                     found.add(edge)
@@ -131,7 +191,7 @@ def edges() -> set[tuple[str, str, str]]:
     return found
 
 
-def _next(escrow: Escrow) -> Iterator[tuple[Escrow, Command]]:
+def _next(escrow: Escrow, moves: _Moves) -> Iterator[tuple[Escrow, Command]]:
     now = escrow.system.clock
     # The price recovers, falls to the call level or to the liquidation level; a called loan is
     # also left alone for longer than its cure time.
@@ -140,7 +200,7 @@ def _next(escrow: Escrow) -> Iterator[tuple[Escrow, Command]]:
         _priced(escrow, coin, Seconds(now + wait)) for wait in waits for coin in _PRICES
     ]
     for world in worlds:
-        for move in _moves(world):
+        for move in moves(world):
             command = move(world, world.system.clock)
             try:
                 events = decide(world, command)
@@ -156,6 +216,8 @@ def _key(escrow: Escrow) -> tuple[object, ...]:
     return (
         type(escrow.loan).__name__,
         loan_phase(escrow),
+        getattr(getattr(escrow.loan, "terms", None), "liquidation", None),
+        isinstance(escrow.loan, Called) and escrow.loan.dispute is not None,
         isinstance(escrow.loan, Seized) and escrow.loan.split.bad_debt > 0,
         tuple(type(coin.status).__name__ for coin in escrow.vault.coins),
         tuple(payout.final for payout in escrow.vault.payouts),

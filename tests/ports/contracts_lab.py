@@ -89,28 +89,25 @@ class Lab:
             clock=self.clock,
         )
         self.clock.at_least(GENESIS + 1)
-        self.contracts: Contracts = deploy(
-            Deployment(
-                cash_name="Test rouble",
-                cash_symbol="TRUB",
-                issuer=raw(self.issuer),
-                registrar=raw(self.registrar),
-                authority=raw(self.authority),
-                guardian=raw(self.guardian),
-                oracles=tuple(map(raw, self.oracles)),
-                oracle_quorum=3,
-                wide_quorum=5,
-                heartbeat=HEARTBEAT,
-                deviation_bps=DEVIATION,
-                attestors=tuple(map(raw, self.attestors)),
-                attestor_quorum=3,
-                rotation_delay=DELAY,
-                supply_cap=MAX_MONEY,
-                auction_cap=AUCTION_CAP,
-            ),
-            account=self.issuer,
-            chain=self.chain,
+        self.plan = Deployment(
+            cash_name="Test rouble",
+            cash_symbol="TRUB",
+            issuer=raw(self.issuer),
+            registrar=raw(self.registrar),
+            authority=raw(self.authority),
+            guardian=raw(self.guardian),
+            oracles=tuple(map(raw, self.oracles)),
+            oracle_quorum=3,
+            wide_quorum=5,
+            heartbeat=HEARTBEAT,
+            deviation_bps=DEVIATION,
+            attestors=tuple(map(raw, self.attestors)),
+            attestor_quorum=3,
+            rotation_delay=DELAY,
+            supply_cap=MAX_MONEY,
+            auction_cap=AUCTION_CAP,
         )
+        self.contracts: Contracts = deploy(self.plan, account=self.issuer, chain=self.chain)
         self.cash, self.prices = self.contracts.cash, self.contracts.prices
         self.pledge, self.book = self.contracts.pledge, self.contracts.book
         self.registry = self.contracts.registry

@@ -129,7 +129,7 @@ class Watch:
         taken.add("transaction", "", TX_GAS)
         taken.add("calldata", "", TOKEN_GAS * transaction.calldata_tokens)
         for (each, address), gas in found.gas.items():
-            key = each, names.get(bytes.fromhex(address), address)
+            key = each, names.get(bytes.fromhex(address), "others")
             taken.gas[key] += gas
             taken.times[key] += found.times[each, address]
         if back := receipt.gas_used - taken.total():

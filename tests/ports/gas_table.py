@@ -27,18 +27,18 @@ class Bar:
     others: Mapping[str, int] = field(default_factory=dict)
     """Who else offers the action, measured elsewhere in the same setting."""
     bar: int | None = None
-    missed: int | None = 0
-    """None while the action does not exist."""
+    missed: int = 0
     why: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """An action as measured. None: not there."""
+    """An action as measured."""
 
     action: str
-    ours: int | None
+    ours: int
     morpho: int | None
+    """None where it is not offered, or was not measured."""
     other: int | None
     """The cheapest of the others;"""
     who: str
@@ -47,22 +47,19 @@ class Line:
     """The bar."""
 
     @property
-    def missed(self) -> int | None:
+    def missed(self) -> int:
         """Gas above the bar."""
-        return None if self.ours is None else max(0, self.ours - self.most)
+        return max(0, self.ours - self.most)
 
     def verdict(self) -> str:
-        if self.ours is None:
-            return "absent"
-        return (
-            f"missed by {self.missed:,}" if self.missed else f"met, {self.most - self.ours:,} left"
-        )
+        left = self.most - self.ours
+        return f"missed by {self.missed:,}" if self.missed else f"met, {left:,} left"
 
     def text(self) -> str:
         other = f"{self.other:,} {self.who}" if self.other is not None else ""
-        cells = [f"{'—' if n is None else format(n, ',')}" for n in (self.ours, self.morpho)]
+        morpho = f"{self.morpho:,}" if self.morpho is not None else "—"
         return (
-            f"  {self.action:<40} {cells[0]:>9} {cells[1]:>9} {self.most:>9,}"
+            f"  {self.action:<43} {self.ours:>9,} {morpho:>9} {self.most:>9,}"
             f" {self.verdict():<18} {other}".rstrip()
         )
 
@@ -73,12 +70,12 @@ class Line:
             "morpho": self.morpho,
             "others": {self.who: self.other} if self.who else {},
             "bar": self.most,
-            "verdict": "absent" if self.ours is None else "missed" if self.missed else "met",
+            "verdict": "missed" if self.missed else "met",
             "missed": self.missed,
         }
 
 
-HEAD = f"  {'':<40} {'ours':>9} {'Morpho':>9} {'bar':>9} {'verdict':<18} others"
+HEAD = f"  {'':<43} {'ours':>9} {'Morpho':>9} {'bar':>9} {'verdict':<18} others"
 
 
 def bars() -> list[Bar]:
@@ -96,7 +93,7 @@ def line(bar: Bar, *, ours: Mapping[str, int], morpho: Mapping[str, int]) -> Lin
     rivals = [gas for gas in (peer, other) if gas is not None]
     return Line(
         action=bar.action,
-        ours=ours.get(bar.ours) if bar.ours else 0,
+        ours=ours[bar.ours] if bar.ours else 0,
         morpho=peer,
         other=other,
         who=who,
@@ -104,7 +101,7 @@ def line(bar: Bar, *, ours: Mapping[str, int], morpho: Mapping[str, int]) -> Lin
     )
 
 
-def rewrite(missed: Mapping[str, int | None]) -> None:
+def rewrite(missed: Mapping[str, int]) -> None:
     """Put into the file by how much each bar is missed, and leave the rest as it is."""
     rows = json.loads(FILE.read_text())
     for row in rows:

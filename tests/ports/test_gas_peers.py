@@ -71,6 +71,6 @@ def test_the_bench_prints_both_sides_of_one_run(morpho: dict[str, int]):
     rows = {row["action"]: row for row in json.loads(done.stdout)["gas"]}
     for bar in bars():
         row = rows.pop(bar.action)
-        assert row["ours"] == (written_down().get(bar.ours) if bar.ours else 0)
+        assert row["ours"] == (written_down()[bar.ours] if bar.ours else 0)
         assert row["morpho"] == (morpho[bar.morpho] if bar.morpho else None)
     assert not rows
