@@ -62,7 +62,6 @@ CODES: Final[dict[str, str]] = {
     "open/not-accepted": "the terms were not accepted by both sides",
     "open/expired": "the terms expired before they were opened on the EVM",
     "open/bad-signature": "a signature over the terms is not the named party's",
-    "open/not-eligible": "the registry lets this borrower not borrow, or this lender not lend",
     "cancel/not-party": "only a party may cancel",
     "cancel/too-late": "what has been drawn cannot be cancelled",
     "cancel/draw-window": "until the draw window ends only the borrower may cancel",

@@ -136,12 +136,12 @@ def sell(
 def decay(cut: Bps, *, steps: int) -> int:
     """``(cut ÷ 10,000) ^ steps`` in ``WAD``, rounded down at each multiplication (Maker's ``rpow``
     by squaring)."""
-    base, power = cut * (WAD // BPS), WAD
+    base, power = muldiv_down(cut, WAD, BPS), WAD
     while steps:
         if steps % 2:
             power = muldiv_down(power, base, WAD)
         base = muldiv_down(base, base, WAD)
-        steps //= 2
+        steps >>= 1
     return power
 
 
@@ -149,12 +149,13 @@ def is_stale_auction(terms: Terms, *, elapsed: Seconds) -> bool:
     """Must the auction be begun anew? After its tail, or below its cusp."""
     if elapsed > terms.tail:
         return True
-    return decay(terms.cut_bps, steps=elapsed // terms.step) * BPS < terms.cusp_bps * WAD
+    part = decay(terms.cut_bps, steps=muldiv_down(elapsed, 1, terms.step))
+    return part * BPS < terms.cusp_bps * WAD
 
 
 def auction_life(terms: Terms) -> Seconds:
     """The last second at which an auction is not stale."""
-    last = terms.tail // terms.step
+    last = muldiv_down(terms.tail, 1, terms.step)
     fallen = bisect_left(
         range(last + 1),
         True,
@@ -165,7 +166,7 @@ def auction_life(terms: Terms) -> Seconds:
 
 def auction_price(terms: Terms, *, price: PriceE8, elapsed: Seconds) -> PriceE8:
     """Price of 1 BTC, ``elapsed`` seconds into an auction that is not stale, rounded up."""
-    part = decay(terms.cut_bps, steps=elapsed // terms.step)
+    part = decay(terms.cut_bps, steps=muldiv_down(elapsed, 1, terms.step))
     return PriceE8(muldiv_up(price * terms.buf_bps, part, BPS * WAD))
 
 
