@@ -580,14 +580,15 @@ def resolve(terms: Terms, upheld: bool):
     loan: bytes32 = empty(bytes32)
     l: Loan = empty(Loan)
     loan, l = self._find(terms)
-    # WHEN
-    if l.flags & DISPUTED == 0:
-        self._refuse("dispute/none")
+    disputed: bool = l.flags & DISPUTED != 0
     begun: uint256 = self.disputes[loan]
-    late: bool = block.timestamp > (begun & MASK_40) + terms.dispute
+    late: bool = disputed and block.timestamp > (begun & MASK_40) + terms.dispute
     # WHO
     if not (late or msg.sender == terms.arbiter):
         self._refuse("dispute/not-arbiter")
+    # WHEN
+    if not disputed:
+        self._refuse("dispute/none")
     # THEN
     void: bool = upheld and not late
     if void:
@@ -816,9 +817,12 @@ def dispute_of(id: bytes32) -> (bool, uint256):
 @external
 def owed(terms: Terms) -> uint256:
     """
-    @notice Anyone may read. Cents owed at this second, interest rounded up.
+    @notice Anyone may read. Cents owed at this second, interest rounded up. Reverts for terms that
+        are not in force.
     """
-    l: Loan = self._unpack(self.loans[self._id(terms, self._hash(terms))])
+    loan: bytes32 = empty(bytes32)
+    l: Loan = empty(Loan)
+    loan, l = self._find(terms)
     l.interest_acc = self._accrue(l, terms.rate_bps)
     return self._owed(l)
 
@@ -828,10 +832,12 @@ def owed(terms: Terms) -> uint256:
 def ltv(terms: Terms) -> uint256:
     """
     @notice Anyone may read. Basis points at this second, rounded up, at the last price whether
-        fresh or not. 2**256 - 1 if something is owed and the collateral is worth nothing.
+        fresh or not. 2**256 - 1 if something is owed and the collateral is worth nothing. Reverts
+        for terms that are not in force.
     """
-    loan: bytes32 = self._id(terms, self._hash(terms))
-    l: Loan = self._unpack(self.loans[loan])
+    loan: bytes32 = empty(bytes32)
+    l: Loan = empty(Loan)
+    loan, l = self._find(terms)
     l.interest_acc = self._accrue(l, terms.rate_bps)
     debt: uint256 = self._owed(l) * (CENTS_SCALE * BPS)
     if debt == 0:

@@ -46,8 +46,7 @@ HOLD_PLEDGE: constant(uint256) = 1
 HOLD_CASH: constant(uint256) = 2
 BORROW: constant(uint256) = 4
 LEND: constant(uint256) = 8
-LIQUIDATE: constant(uint256) = 16
-ALL_RIGHTS: constant(uint256) = HOLD_PLEDGE | HOLD_CASH | BORROW | LEND | LIQUIDATE
+ALL_RIGHTS: constant(uint256) = HOLD_PLEDGE | HOLD_CASH | BORROW | LEND
 MAX_KIND: constant(uint256) = 255
 MAX_JURISDICTION: constant(uint256) = 999
 MASK_8: constant(uint256) = 2**8 - 1
@@ -83,7 +82,7 @@ def __init__(registrar_: address, cash_: address, pledge_: address):
 def set_rule(kind: uint256, jurisdiction: uint256, rights: uint256):
     """
     @notice The registrar only. Counts for an account from its next record or review on.
-    @param rights Sum of: 1 hold pledged bitcoin, 2 hold cash, 4 borrow, 8 lend, 16 liquidate.
+    @param rights Sum of: 1 hold pledged bitcoin, 2 hold cash, 4 borrow, 8 lend.
     """
     # WHO
     assert msg.sender == registrar, "registry/not-registrar"

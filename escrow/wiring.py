@@ -53,7 +53,7 @@ _WEI = 10**24
 _MAX_UINT = 2**256 - 1
 _KIND, _JURISDICTION = 1, 643
 """Class and jurisdiction (Russia) under which every party is registered."""
-_ALL_RIGHTS = 31
+_ALL_RIGHTS = 15
 _FOR_EVER = 2**40 - 1
 """The last second that a register can name."""
 _BATCH = 32

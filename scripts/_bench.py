@@ -18,6 +18,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
+from _bench_gas import HEAD, Line, account, gas
+
 from escrow import Deal, World, WorldConfig
 from escrow.adapters.evm.contracts import Contract
 from escrow.config import CHAIN_ID
@@ -26,7 +28,7 @@ from escrow.core.units import DAY, Seconds
 ROOT = Path(__file__).resolve().parent.parent
 ANVIL = ROOT / ".tools/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil"
 """Where ``scripts/tools`` puts it."""
-sys.path.append(str(ROOT / "tests" / "ports"))
+sys.path += [str(ROOT / "tests" / folder) for folder in ("ports", "conformance")]
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,13 @@ class Row:
         if self.most is not None:
             return f"under {self.most:,.4g}: {'yes' if self.value < self.most else 'NO'}"
         return ""
+
+    def text(self) -> str:
+        amount = f"{self.value:,.0f}" if self.value >= 1_000 else f"{self.value:,.2f}"
+        return f"  {self.name:<52} {amount:>10} {self.unit:<3} {self.verdict()}"
+
+    def json(self) -> dict[str, object]:
+        return asdict(self)
 
 
 Rows = Iterator[Row]
@@ -321,7 +330,7 @@ def web3_contracts(world: World, w3) -> dict[bytes, object]:
     ours = world.evm.contracts
     return {
         each.address: w3.eth.contract(w3.to_checksum_address(each.address), abi=abi_of(each))
-        for each in (ours.cash, ours.prices, ours.pledge, ours.book)
+        for each in ours.parts
     }
 
 
@@ -583,36 +592,73 @@ def txid_of(raw: bytes) -> str:
     return Tx.parse(raw).id.hex()
 
 
+# --- conformance: the same ask to core and contracts, compared word by word ---
+
+
+def conformance(_: argparse.Namespace) -> Rows:
+    from asks import CORPUS, read, tell
+    from both_lab import Lab
+
+    from escrow.adapters.evm.chain import Chain
+    from escrow.adapters.evm.fast import FastChain
+
+    stories = [read(path) for path in sorted(CORPUS.glob("*.json"))]
+
+    def steps(lab: Lab) -> int:
+        total = 0
+        for story in stories:
+            for _ in tell(lab, story):
+                pass
+            total += lab.both.steps
+        return total
+
+    for name, make, by_hand, least in (
+        ("revm", FastChain, False, 1_500),
+        ("py-evm", Chain, False, 300),
+        ("py-evm, signed and sealed, every view", Chain, True, None),
+    ):
+        lab = Lab(make, by_hand=by_hand)
+        total = steps(lab)
+        rate = total / best(partial(steps, lab), runs=1 if by_hand else 3)
+        yield Row(f"steps of core and contracts, {name}", rate, "/s", least=least)
+
+
 SECTIONS = {
     "start": start,
     "core": core,
     "loan": loan,
     "anvil": anvil,
     "custody": custody,
+    "conformance": conformance,
+    "gas": gas,
     "worlds": worlds,
 }
+HEADS = {"gas": f"\n{HEAD}"}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument("section", nargs="*", help=f"{', '.join(SECTIONS)}; all if none is named")
     parser.add_argument("--worlds", type=int, default=1_000, help="fresh worlds (default 1000)")
+    parser.add_argument("--account", metavar="ACTION", help="where the gas of an action goes")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
     options = parser.parse_args()
     if unknown := set(options.section) - set(SECTIONS):
         parser.error(f"no such section: {' '.join(sorted(unknown))}")
-    found: dict[str, list[Row]] = {}
+    if options.account:
+        print(account(options.account))
+        return
+    found: dict[str, list[Row | Line]] = {}
     for name in options.section or SECTIONS:
         found[name] = []
         if not options.json:
-            print(f"\n{name}")
+            print(f"\n{name}{HEADS.get(name, '')}")
         for row in SECTIONS[name](options):
             found[name].append(row)
             if not options.json:
-                amount = f"{row.value:,.0f}" if row.value >= 1_000 else f"{row.value:,.2f}"
-                print(f"  {row.name:<52} {amount:>10} {row.unit:<3} {row.verdict()}", flush=True)
+                print(row.text(), flush=True)
     if options.json:
-        print(json.dumps({name: [asdict(row) for row in rows] for name, rows in found.items()}))
+        print(json.dumps({name: [row.json() for row in rows] for name, rows in found.items()}))
 
 
 if __name__ == "__main__":

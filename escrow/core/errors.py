@@ -58,6 +58,7 @@ CODES: Final[dict[str, str]] = {
     "accept/not-borrower": "only the borrower accepts",
     "accept/not-offered": "there is no open offer to accept",
     "accept/expired": "the offer has expired",
+    "open/not-eligible": "the registry does not let this borrower borrow, or this lender lend",
     "open/not-accepted": "the terms were not accepted by both sides",
     "open/expired": "the terms expired before they were opened on the EVM",
     "open/bad-signature": "a signature over the terms is not the named party's",

@@ -21,6 +21,7 @@ from escrow.core.phases import (
     system_phase,
     terms_of,
 )
+from escrow.core.realise import auction_start
 from escrow.core.regions import loan as ln
 from escrow.core.regions import token as tk
 from escrow.core.regions import vault as vt
@@ -43,10 +44,20 @@ from escrow.core.rules import (
     owed,
     value_down,
 )
+from escrow.core.sales import is_stale_auction
 from escrow.core.scripts import DUST, DUST_CHANGE, is_standard_output
 from escrow.core.state import Escrow, Event, Incident, fold
 from escrow.core.terms import MIN_DEPOSIT, Liquidation
-from escrow.core.units import BPS, CENTS_SCALE, MAX_PRICE, Cents, Sats, muldiv_down, muldiv_up
+from escrow.core.units import (
+    BPS,
+    CENTS_SCALE,
+    MAX_PRICE,
+    Cents,
+    Sats,
+    Seconds,
+    muldiv_down,
+    muldiv_up,
+)
 from escrow.core.verbs.repay import Repay, repay
 
 
@@ -366,7 +377,8 @@ def seized_is_bounded(step: Step) -> bool:
     bound = (paid + (event.split.left == 0)) * (BPS + terms.bonus_bps) * CENTS_SCALE
     if event.kind is Liquidation.AUCTION:
         # At least what is left of the oracle's price when the auction goes stale.
-        bound = muldiv_down((paid + 1) * CENTS_SCALE, BPS**3, terms.buf_bps * terms.cusp_bps)
+        floor = terms.buf_bps * terms.cusp_bps
+        bound = muldiv_down((paid + 1) * CENTS_SCALE, BPS**3, floor)
     return (
         event.split.seized <= step.before.token.held
         and event.split.seized * event.price * BPS <= bound
@@ -427,6 +439,22 @@ def no_verdict_on_a_stale_price(step: Step) -> bool:
     if not isinstance(step.event, _PRICED):
         return True
     return is_fresh(step.before.system, at=step.event.at)
+
+
+@law("INV-RISK-14", C, E)
+def an_auction_runs_until_it_is_stale(step: Step) -> bool:
+    """An auction is begun anew only when it is stale, and nothing is taken from a stale one."""
+    loan, price, event = step.before.loan, step.before.system.price, step.event
+    if not isinstance(loan, ln.Indebted) or price is None:
+        return not isinstance(event, ln.AuctionBegun)
+    match event:
+        case ln.AuctionBegun(at=at) if isinstance(loan, ln.Liquidating):
+            return is_stale_auction(loan.terms, elapsed=Seconds(at - loan.since))
+        case ln.Liquidated(at=at, kind=Liquidation.AUCTION, reason=reason):
+            elapsed = Seconds(at - auction_start(loan, price, reason))
+            return not is_stale_auction(loan.terms, elapsed=elapsed)
+        case _:
+            return True
 
 
 @law("INV-RISK-15", C, E)

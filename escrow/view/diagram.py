@@ -10,24 +10,13 @@ from escrow.core.decide import Command, decide
 from escrow.core.errors import Rejected
 from escrow.core.phases import loan_phase, owed_burns
 from escrow.core.regions.loan import Called, Seized
-from escrow.core.regions.system import new_system
+from escrow.core.regions.system import System, new_system
 from escrow.core.regions.token import free
 from escrow.core.regions.vault import Locked, Payout, Recovered
 from escrow.core.roles import Role
 from escrow.core.state import Escrow, fold
 from escrow.core.terms import Liquidation, Terms
-from escrow.core.units import (
-    BPS,
-    COIN,
-    DAY,
-    HOUR,
-    Bps,
-    Cents,
-    PriceE8,
-    Sats,
-    Seconds,
-    muldiv_down,
-)
+from escrow.core.units import BPS, COIN, DAY, HOUR, Bps, Cents, PriceE8, Sats, Seconds, muldiv_down
 from escrow.core.verbs.accept import Accept
 from escrow.core.verbs.auction import Redo, Take
 from escrow.core.verbs.burn import BurnTokens
@@ -72,37 +61,40 @@ _TERMS: Final = Terms(
     bonus_bps=Bps(500),
     max_fee=Sats(1_000),
     nonce=0,
-    arbiter="0xa",
-    dispute=DAY,
 )
 _KINDS: Final = (
-    _TERMS,
-    replace(_TERMS, liquidation=Liquidation.THIRD_PARTY),
-    replace(_TERMS, liquidation=Liquidation.PARTIAL, target_ltv=Bps(6_000)),
+    replace(_TERMS, arbiter="0x" + "ab" * 20, dispute=DAY),
+    replace(
+        _TERMS,
+        liquidation=Liquidation.PARTIAL,
+        bonus_bps=Bps(0),
+        target_ltv=Bps(6_000),
+    ),
     replace(
         _TERMS,
         liquidation=Liquidation.AUCTION,
         bonus_bps=Bps(0),
         buf_bps=Bps(BPS),
         cut_bps=Bps(9_000),
-        step=HOUR,
-        tail=DAY,
-        cusp_bps=Bps(1_000),
+        step=Seconds(3 * DAY),
+        tail=Seconds(3 * DAY),
+        cusp_bps=Bps(1),
     ),
 )
-_PRICES: Final = (110_000, 68_000, 40_000)
+"""Terms under which everything can happen that moves a loan from one phase to another."""
+_PRICES: Final = (110_000, 68_000, 58_000, 40_000)
 _SCRIPT: Final = "0014" + "00" * 20
 _DEPTH: Final = 32
 """Commands in a row that the walk follows; a life takes fewer."""
 
 _Move = Callable[[Escrow, Seconds], Command]
+_Moves = Callable[[Escrow], Iterator[_Move]]
 
 
-def _moves(escrow: Escrow, terms: Terms) -> Iterator[_Move]:
+def _moves(escrow: Escrow) -> Iterator[_Move]:
     """A small alphabet: for every verb the ask that could work now, and prices of three kinds."""
     b, lender, op, eye = Role.BORROWER, Role.LENDER, Role.OPERATOR, Role.WATCHER
-    buyer, kind = Role.LIQUIDATOR, terms.liquidation
-    yield lambda _, at: Offer(lender, at, terms)
+    yield lambda _, at: Offer(lender, at, _TERMS)
     yield lambda _, at: Accept(b, at)
     yield lambda _, at: Cancel(b, at)
     yield lambda _, at: Open(op, at)
@@ -116,16 +108,7 @@ def _moves(escrow: Escrow, terms: Terms) -> Iterator[_Move]:
     yield lambda _, at: MarginCall(op, at)
     yield lambda _, at: Cure(op, at)
     yield lambda _, at: ExpireCall(op, at)
-    yield lambda _, at: Dispute(b, at)
-    yield lambda _, at: Resolve(Role.ARBITER, at, True)
-    yield lambda _, at: Resolve(Role.ARBITER, at, False)
-    yield lambda _, at: Liquidate(lender if kind is Liquidation.TAKE_OVER else buyer, at, kind)
-    yield lambda _, at: Liquidate(buyer, at, kind, pay=Cents(3_000_000))
-    yield lambda _, at: Redo(op, at)
-    yield lambda _, at: Take(buyer, at, Sats(COIN))
-    for sixth in (1, 3):
-        part = Sats(muldiv_down(COIN, sixth, 6))
-        yield lambda _, at, part=part: Take(buyer, at, part)  # type: ignore[misc]
+    yield lambda _, at: Liquidate(lender, at, Liquidation.TAKE_OVER)
     yield lambda e, at: BurnTokens(b, at, len(e.token.burns) + 1, free(e.token), _SCRIPT)
     for burn in owed_burns(escrow)[:1]:
         change = Sats(sum(c.sats for c in escrow.vault.coins) - burn.sats)
@@ -133,14 +116,44 @@ def _moves(escrow: Escrow, terms: Terms) -> Iterator[_Move]:
         yield lambda _, at, payout=payout: SawPayout(eye, at, payout)  # type: ignore[misc]
     yield lambda _, at: SawPayoutDepth(eye, at, "bb", 2)
     yield lambda _, at: Lapse(eye, Seconds(max(at, _TERMS.expires_at + 1)))
-    if kind is not Liquidation.TAKE_OVER:
-        return  # recovery is the same for every kind
     if any(isinstance(coin.status, Locked) for coin in escrow.vault.coins):
         late = Seconds(_TERMS.recover_at)
         yield lambda _, at: SawRecovery(eye, Seconds(max(at, late)), "cc", ("aa:0",))
     if any(isinstance(coin.status, Recovered) for coin in escrow.vault.coins):
         yield lambda _, at: Retire(Role.ATTESTOR, at, "aa:0", Sats(COIN))
         yield lambda _, at: NoteRecovery(op, Seconds(max(at, _TERMS.recover_at)))
+
+
+def _sales(escrow: Escrow) -> Iterator[_Move]:
+    """What may be asked of a drawn loan about calls, disputes and sales."""
+    b, op, buyer = Role.BORROWER, Role.OPERATOR, Role.LIQUIDATOR
+    yield lambda _, at: MarginCall(op, at)
+    yield lambda _, at: Cure(op, at)
+    yield lambda _, at: Dispute(b, at)
+    yield lambda _, at: Resolve(Role.ARBITER, at, upheld=True)
+    yield lambda _, at: ExpireCall(op, at)
+    yield lambda _, at: Liquidate(buyer, at, Liquidation.PARTIAL)
+    yield lambda _, at: Redo(op, at)
+    for part in (10, 2, 1):
+        want = Sats(muldiv_down(escrow.token.held, 1, part))
+        yield lambda _, at, want=want: Take(buyer, at, want)  # type: ignore[misc]
+
+
+def _drawn(terms: Terms, system: System) -> Escrow:
+    """A loan of these terms with a coin pledged and all of it drawn."""
+    b, eye, escrow = Role.BORROWER, Role.WATCHER, Escrow(system)
+    for command in (
+        Offer(Role.LENDER, _T0, terms),
+        Accept(b, _T0),
+        Open(Role.OPERATOR, _T0),
+        SawCoin(eye, _T0, "aa:0", Sats(COIN), 2, 101),
+        Mint(Role.ATTESTOR, _T0, "aa:0", Sats(COIN)),
+        TopUp(b, _T0, Sats(COIN)),
+        Mark(Role.ORACLE, _T0, 1, (PriceE8(_PRICES[0] * 10**8),), _T0),
+        Draw(b, _T0, terms.principal),
+    ):
+        escrow = fold(escrow, decide(escrow, command))
+    return escrow
 
 
 def _priced(escrow: Escrow, coin: int, at: Seconds) -> Escrow:
@@ -152,23 +165,22 @@ def _priced(escrow: Escrow, coin: int, at: Seconds) -> Escrow:
 
 
 def edges() -> set[tuple[str, str, str]]:
-    """Every (phase, command, phase) that a walk over the rules finds, for each way of
-    liquidation."""
-    return {edge for terms in _KINDS for edge in _walk(terms)}
-
-
-def _walk(terms: Terms) -> set[tuple[str, str, str]]:
+    """Every (phase, command, phase) that a walk over the rules finds."""
     system = new_system(
         origin=_T0, heartbeat=Seconds(2 * DAY), quorum=1, wide_quorum=1, deviation=Bps(BPS)
     )
-    start = Escrow(system)
+    found = _walk([Escrow(system)], _moves)
+    # Calls, disputes and sales of the other kinds begin where money is lent.
+    return found | _walk([_drawn(terms, system) for terms in _KINDS], _sales)
+
+
+def _walk(frontier: list[Escrow], moves: _Moves) -> set[tuple[str, str, str]]:
     found: set[tuple[str, str, str]] = set()
     seen: set[tuple[object, ...]] = set()
-    frontier = [start]
     for _ in range(_DEPTH):
         reached: list[Escrow] = []
         for escrow in frontier:
-            for after, command in _next(escrow, terms):
+            for after, command in _next(escrow, moves):
                 edge = (loan_phase(escrow), type(command).__name__, loan_phase(after))
                 if edge[0] != edge[2]:
                     found.add(edge)
@@ -179,7 +191,7 @@ def _walk(terms: Terms) -> set[tuple[str, str, str]]:
     return found
 
 
-def _next(escrow: Escrow, terms: Terms) -> Iterator[tuple[Escrow, Command]]:
+def _next(escrow: Escrow, moves: _Moves) -> Iterator[tuple[Escrow, Command]]:
     now = escrow.system.clock
     # The price recovers, falls to the call level or to the liquidation level; a called loan is
     # also left alone for longer than its cure time.
@@ -188,7 +200,7 @@ def _next(escrow: Escrow, terms: Terms) -> Iterator[tuple[Escrow, Command]]:
         _priced(escrow, coin, Seconds(now + wait)) for wait in waits for coin in _PRICES
     ]
     for world in worlds:
-        for move in _moves(world, terms):
+        for move in moves(world):
             command = move(world, world.system.clock)
             try:
                 events = decide(world, command)
@@ -200,11 +212,12 @@ def _next(escrow: Escrow, terms: Terms) -> Iterator[tuple[Escrow, Command]]:
 
 def _key(escrow: Escrow) -> tuple[object, ...]:
     """States that differ only in amounts and times lead to the same phases."""
-    price, loan = escrow.system.price, escrow.loan
+    price = escrow.system.price
     return (
-        isinstance(loan, Called) and (loan.heard, loan.dispute is None),
         type(escrow.loan).__name__,
         loan_phase(escrow),
+        getattr(getattr(escrow.loan, "terms", None), "liquidation", None),
+        isinstance(escrow.loan, Called) and escrow.loan.dispute is not None,
         isinstance(escrow.loan, Seized) and escrow.loan.split.bad_debt > 0,
         tuple(type(coin.status).__name__ for coin in escrow.vault.coins),
         tuple(payout.final for payout in escrow.vault.payouts),

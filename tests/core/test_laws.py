@@ -44,6 +44,7 @@ from escrow.core.decide import Command, decide
 from escrow.core.errors import Rejected
 from escrow.core.laws import LAWS, Law, Step, broken
 from escrow.core.regions.loan import (
+    AuctionBegun,
     CallExpired,
     Drawn,
     LoanEnded,
@@ -61,7 +62,7 @@ from escrow.core.rules import INTEREST_DEN, Debt
 from escrow.core.state import Escrow, Event, Incident, evolve
 from escrow.core.terms import MIN_DEPOSIT, Liquidation
 from escrow.core.units import DAY, HOUR, MAX_PRICE, Bps, Cents, PriceE8, Sats, Seconds
-from escrow.core.verbs.auction import Take
+from escrow.core.verbs.auction import Redo, Take
 from escrow.core.verbs.draw import Draw
 from escrow.core.verbs.expire_call import ExpireCall
 from escrow.core.verbs.liquidate import Liquidate
@@ -172,6 +173,15 @@ def took() -> Step:
     """A tenth of a coin is taken in an auction."""
     escrow = priced(active(**AUCTION), AT_LIQUIDATION, at=LATER)
     return first(escrow, Take(Role.LIQUIDATOR, LATER, Sats(ONE // 10)))
+
+
+def auctioned() -> Step:
+    """An auction is over and begun anew."""
+    begun = priced(active(**AUCTION), AT_LIQUIDATION, at=LATER)
+    running = play(begun, Redo(Role.OPERATOR, LATER))
+    late = Seconds(LATER + AUCTION["tail"] + 1)
+    over = kept_fresh(running, until=late, price=AT_LIQUIDATION)
+    return first(over, Redo(Role.OPERATOR, late))
 
 
 def worthless() -> Escrow:
@@ -349,6 +359,7 @@ KEPT: dict[str, list[Step]] = {
     ],
     "INV-RISK-11": [shows(active()), shows(repaid()), shows(bare()), shows(stale(active()))],
     "INV-RISK-12": [first(worthless(), TAKE), first(underwater(), TAKE), shows(active())],
+    "INV-RISK-14": [auctioned(), took(), shows(active()), shows(draft())],
     "INV-RISK-15": [
         first(priced(secured()), Draw(Role.BORROWER, NOW, OWED)),
         first(doubled(), Withdraw(Role.BORROWER, LATER, Sats(ONE // 2))),
@@ -549,6 +560,11 @@ BROKEN: dict[str, list[Step]] = {
         seizure(bad_debt=1),
         seizure(worthless(), surplus=1),
         seizure(worthless(), bad_debt=OWED + 1),
+    ],
+    "INV-RISK-14": [
+        shows(repaid(), AuctionBegun(NOW, Reason.LEVEL, "")),
+        event(auctioned(), at=Seconds(LATER + AUCTION["tail"])),
+        event(took(), at=Seconds(LATER + AUCTION["tail"] + 1)),
     ],
     "INV-RISK-15": [
         Step(secured(), Drawn(NOW, OWED, ""), secured()),

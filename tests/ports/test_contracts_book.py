@@ -6,14 +6,17 @@ from fractions import Fraction
 from math import ceil
 
 import pytest
+from book_lab import ARBITER, VERBS, refinance
 from contracts_lab import (
     ACTIVE,
+    AUCTION,
     CANCELLED,
     GENESIS,
     HEARTBEAT,
     LIQUIDATING,
     MARGIN_CALL,
     OPENED,
+    PARTIAL,
     PRICE,
     RECOVERED,
     REPAID,
@@ -29,17 +32,6 @@ from escrow.core.units import COIN, DAY, MAX_TIME
 
 DEN = 10_000 * 31_536_000
 YEAR = 365 * DAY
-
-
-@pytest.fixture(scope="module")
-def base() -> Lab:
-    return Lab()
-
-
-@pytest.fixture
-def lab(base: Lab) -> Lab:
-    base.back()
-    return base
 
 
 # Open
@@ -87,20 +79,37 @@ def test_both_must_sign_in_their_place(lab: Lab):
             lab.open(terms, *pair)
 
 
-@pytest.mark.parametrize("member", [name for name, _ in typed.TERMS.fields])
+KIND_OF = {
+    "target_ltv": PARTIAL,
+    **dict.fromkeys(("buf_bps", "cut_bps", "step", "tail", "cusp_bps"), AUCTION),
+    **dict.fromkeys(("arbiter", "dispute"), ARBITER),
+}
+"""Terms in which a member means something."""
+DOWN = ("expires_at", "draw_by", "call_ltv", "target_ltv")
+
+
+@pytest.mark.parametrize("member", [name for name, _ in typed.TERMS.fields if name != "origin"])
 def test_every_member_is_signed(lab: Lab, member: str):
-    signed = lab.terms()
+    signed = lab.terms(**KIND_OF.get(member, {}))
     value = signed[member]
-    step = -1 if member in ("expires_at", "draw_by", "call_ltv") else 1
     if member == "liquidation":
         changed: object = 1
     elif isinstance(value, bytes):
         changed = value[:-1] + bytes([value[-1] ^ 1])
     else:
-        changed = value + step
+        changed = value + (-1 if member in DOWN else 1)
     opened = signed | {member: changed}
     with refuses("open/bad-signature"):
         lab.book.send(lab.keeper, "open", typed.encode_terms(opened), *lab.sign_terms(signed))
+    # It is not the terms that are refused.
+    if member not in ("borrower", "lender"):
+        lab.open(opened)
+
+
+def test_terms_that_refinance_open_no_loan(lab: Lab):
+    for origin in (typed.loan_id(lab.terms()), b"\x01" * 32):
+        with refuses("loan/terms"):
+            lab.open(lab.terms(origin=origin))
 
 
 @pytest.mark.parametrize("change", [{"chain_id": 1}, {"contract": b"\1" * 20}, {"name": "Book"}])
@@ -162,6 +171,25 @@ SOUND = {
     "expiry at the end of the draw window": {"draw_by": GENESIS + 2 * DAY},
     "maturity right after the draw window": {"maturity": GENESIS + 10 * DAY + 1},
     "any nonce": {"nonce": 2**256 - 1},
+    "the largest fee": {"fee_bps": 5_000},
+    "all or nothing": {"min_left": 100_000_000},
+    "a target": PARTIAL,
+    "the lowest target": PARTIAL | {"target_ltv": 1},
+    "the last target that a sale reaches": PARTIAL
+    | {"restore_ltv": 6_599, "target_ltv": 6_599, "bonus_bps": 5_000, "fee_bps": 100},
+    "an auction": AUCTION,
+    "an auction with a fee": AUCTION | {"fee_bps": 100},
+    "an auction from the oracle's price": AUCTION | {"buf_bps": 10_000},
+    "an auction from twice the oracle's price": AUCTION | {"buf_bps": 20_000},
+    "the steepest auction": AUCTION | {"cut_bps": 1},
+    "the flattest auction": AUCTION | {"cut_bps": 9_999},
+    "an auction of a thousand steps": AUCTION | {"step": 1, "tail": 1_000},
+    "an auction of one step": AUCTION | {"step": 7_200},
+    "the longest auction": AUCTION | {"step": 2_592, "tail": 30 * DAY},
+    "the lowest cusp": AUCTION | {"cusp_bps": 1},
+    "the highest cusp": AUCTION | {"cusp_bps": 10_000},
+    "the shortest dispute": ARBITER | {"dispute": 1},
+    "the longest dispute": ARBITER | {"dispute": 30 * DAY},
 }
 UNSOUND = {
     "no initial level": ("terms/ltv-order", {"initial_ltv": 0}),
@@ -181,7 +209,7 @@ UNSOUND = {
     "no confirmation": ("terms/size", {"confirmations": 0}),
     "too many confirmations": ("terms/size", {"confirmations": 101}),
     "too much bonus": ("terms/size", {"bonus_bps": 5_001}),
-    "another liquidation": ("terms/size", {"liquidation": 2}),
+    "another liquidation": ("terms/size", {"liquidation": 4}),
     "no fee bound": ("terms/size", {"max_fee": 0}),
     "too high a fee bound": ("terms/size", {"max_fee": 10_000_001}),
     "no cure": ("terms/size", {"cure": 0}),
@@ -191,6 +219,38 @@ UNSOUND = {
         {"grace": YEAR + 1, "recover_at": GENESIS + 3 * YEAR},
     ),
     "too high a rate": ("terms/rate", {"rate_bps": 100_001}),
+    "too much fee": ("terms/size", {"fee_bps": 5_001}),
+    "more left than there can be": ("terms/size", {"min_left": 100_000_001}),
+    "a target of another kind": ("terms/target", {"target_ltv": 6_000}),
+    "no target": ("terms/target", PARTIAL | {"target_ltv": 0}),
+    "a target above restore": ("terms/target", PARTIAL | {"target_ltv": 6_001}),
+    "the first target that no sale reaches": (
+        "terms/target",
+        PARTIAL | {"restore_ltv": 6_600, "target_ltv": 6_600, "bonus_bps": 5_000, "fee_bps": 100},
+    ),
+    **{
+        f"{name} of an auction under another kind": ("terms/auction", {name: AUCTION[name]})
+        for name in ("buf_bps", "cut_bps", "step", "tail", "cusp_bps")
+    },
+    **{
+        f"an auction with {name} {value}": ("terms/auction", AUCTION | {name: value})
+        for name, value in (
+            ("bonus_bps", 1),
+            ("buf_bps", 9_999),
+            ("buf_bps", 20_001),
+            ("cut_bps", 0),
+            ("cut_bps", 10_000),
+            ("step", 0),
+            ("step", 7_201),
+            ("step", 7),
+            ("tail", 30 * DAY + 1),
+            ("cusp_bps", 0),
+            ("cusp_bps", 10_001),
+        )
+    },
+    "an arbiter without time": ("terms/arbiter", ARBITER | {"dispute": 0}),
+    "an arbiter with too much time": ("terms/arbiter", ARBITER | {"dispute": 30 * DAY + 1}),
+    "time for nobody": ("terms/arbiter", {"dispute": DAY}),
 }
 
 
@@ -212,23 +272,22 @@ def test_two_different_parties(lab: Lab):
             lab.open(lab.terms(**changes))
 
 
+def test_no_party_is_its_own_arbiter(lab: Lab):
+    for who in (lab.borrower, lab.lender):
+        with refuses("terms/arbiter"):
+            lab.open(lab.terms(**ARBITER | {"arbiter": raw(who)}))
+
+
 def test_there_must_be_a_loan(lab: Lab):
     terms = lab.terms()
-    for verb, *args in (
-        ("cancel",),
-        ("recovered",),
-        ("top_up", 1),
-        ("draw", 1),
-        ("repay", 1),
-        ("close",),
-        ("margin_call",),
-        ("cure",),
-        ("expire_call",),
-        ("take_over",),
-        ("liquidate", 1),
-    ):
+    for verb, *args in VERBS:
         with refuses("loan/unknown"):
             lab.do(lab.borrower, verb, terms, *args)
+    new = lab.terms(origin=typed.loan_id(terms))
+    with refuses("loan/unknown"):
+        refinance(lab, terms, new)
+    with refuses("loan/unknown"):
+        lab.do(lab.borrower, "close", new)
 
 
 # Cancel
@@ -598,8 +657,9 @@ steps = st.lists(
 
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(steps=steps, rate=st.integers(0, 100_000))
-def test_the_debt_is_what_exact_arithmetic_says(steps, rate: int):
-    lab = Lab()
+def test_the_debt_is_what_exact_arithmetic_says(fast_base: Lab, steps, rate: int):
+    lab = fast_base
+    lab.back()
     terms = lab.opened(sats=20 * COIN, rate_bps=rate, draw_by=GENESIS + 300 * DAY)
     lab.fund(lab.borrower, 10**12)
     principal, interest, then = 0, Fraction(0), lab.now

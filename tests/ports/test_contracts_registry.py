@@ -13,7 +13,6 @@ from contracts_lab import (
     JURISDICTION,
     KIND,
     LEND,
-    LIQUIDATE,
     Lab,
     raw,
     refuses,
@@ -86,7 +85,7 @@ def test_nobody_has_a_right_without_a_record_or_a_rule(lab: Lab):
     assert eligible(lab, who) == (0, 0)
 
 
-@pytest.mark.parametrize("rights", [HOLD_PLEDGE, HOLD_CASH, BORROW | LIQUIDATE, ALL_RIGHTS, 0])
+@pytest.mark.parametrize("rights", [HOLD_PLEDGE, HOLD_CASH, BORROW | LEND, ALL_RIGHTS, 0])
 def test_each_token_is_told_of_its_own_right(lab: Lab, rights: int):
     who = raw(lab.buyer)
     lab.rule(rights)

@@ -15,7 +15,7 @@ from escrow.clock import Clock
 from escrow.core.errors import BadInput
 from escrow.core.regions.system import new_system
 from escrow.core.state import Escrow, evolve
-from escrow.core.units import Seconds
+from escrow.core.units import Bps, Seconds
 from escrow.sim.scenes import play
 from escrow.view.export import export
 
@@ -81,7 +81,7 @@ def test_the_log_folds_to_the_state_hash(folder: Path, manifest) -> None:
         heartbeat=Seconds(manifest["system"]["heartbeat"]),
         quorum=manifest["system"]["quorum"],
         wide_quorum=manifest["system"]["wide_quorum"],
-        deviation=manifest["system"]["deviation"],
+        deviation=Bps(manifest["system"]["deviation"]),
     )
     deals: dict[str, Escrow] = {}
     for line in (folder / "log.jsonl").read_text().splitlines():

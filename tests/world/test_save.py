@@ -386,6 +386,9 @@ def test_forged_logs_do_not_load(world, tmp_path):
         ("market", "-"),
         ("silent", "3"),
         ("silent", "[" * 200_000),  # deep enough to end the process in the parser
+        ("lies", "[]"),
+        ("lies", '{"lender": 1}'),
+        ("lies", '{"oracle-1": "low"}'),
         ("signed", "[]"),
         ("signed", '{"lender": {"x": []}}'),
         ("evm_sealed", ""),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, cast
 
 from escrow.adapters.evm.abi import decode
 from escrow.adapters.evm.chain import Chain
 from escrow.adapters.evm.contracts import Account, Contract, Contracts, Event
 from escrow.adapters.evm.history import Topics
+from escrow.adapters.evm.refusal import Refusals, role_of
 from escrow.adapters.evm.typed import (
     TERMS,
     Sig,
@@ -19,7 +21,7 @@ from escrow.adapters.evm.typed import (
     terms_signer,
 )
 from escrow.core.decide import Command
-from escrow.core.errors import BadInput
+from escrow.core.errors import BadInput, Rejected
 from escrow.core.phases import terms_of
 from escrow.core.regions.loan import Draft
 from escrow.core.regions.token import Burn
@@ -63,11 +65,12 @@ def terms_mapping(terms: Terms) -> dict[str, Any]:
 
 
 def terms_of_words(words: Sequence[Any]) -> Terms:
-    """The terms as an event of EscrowBook carries them."""
+    """The terms as EscrowBook takes them, and as an event of it carries them."""
     fields: dict[str, Any] = {}
     for (name, kind), word in zip(TERMS.fields, words, strict=True):
         if kind == "address":
-            fields[name] = checksummed(bytes.fromhex(word[2:]))
+            raw = word if isinstance(word, bytes) else bytes.fromhex(word[2:])
+            fields[name] = checksummed(raw)
         else:
             fields[name] = _hex(word) if kind == "bytes32" else word
     return Terms(**{**fields, "liquidation": Liquidation(fields["liquidation"])})
@@ -94,9 +97,18 @@ def _topic(contract: Contract, name: str) -> bytes:
 class EvmClient:
     """Reads and writes for one deployment. Whoever writes signs with an account of its own."""
 
-    def __init__(self, contracts: Contracts, *, chain: Chain) -> None:
+    def __init__(
+        self,
+        contracts: Contracts,
+        *,
+        chain: Chain,
+        roles: Mapping[bytes, Role] = MappingProxyType({}),
+    ) -> None:
+        """``roles``: who an account is that the terms of a loan do not name."""
         self.contracts = contracts
         self.chain = chain
+        self._roles = roles
+        self.refusals = Refusals(contracts)
 
     def __repr__(self) -> str:
         return f"<EvmClient book=0x{self.contracts.book.address.hex()}>"
@@ -221,18 +233,40 @@ class EvmClient:
         return block.timestamp
 
     def book(self, account: Account, function: str, terms: Terms, *args: object) -> str:
-        """A call of EscrowBook by the account's own transaction; its hash. Raises ``Rejected``."""
-        receipt = self.contracts.book.send(
-            account, function, encode_terms(terms_mapping(terms)), *args
-        )
+        """A call of EscrowBook by the account's own transaction; its hash.
+
+        Raises ``Rejected`` with the contract's code and the numbers that the core would give."""
+        words = encode_terms(terms_mapping(terms))
+        try:
+            receipt = self.contracts.book.send(account, function, words, *args)
+        except Rejected as refusal:
+            raise self.explained(
+                refusal, function, *args, terms=terms, sender=bytes.fromhex(account.address[2:])
+            ) from None
         return _hex(receipt.tx_hash)
 
     def refinance(
         self, account: Account, old: Terms, new: Terms, borrower: Sig, lender: Sig
     ) -> str:
-        """Carries new terms and both signatures to EscrowBook; its hash. Raises ``Rejected``."""
+        """Carries new terms and both signatures to EscrowBook; its hash. As ``book``."""
         return self.book(
             account, "refinance", old, encode_terms(terms_mapping(new)), borrower, lender
+        )
+
+    def explained(
+        self, refusal: Rejected, function: str, *args: object, terms: Terms, sender: bytes
+    ) -> Rejected:
+        """What EscrowBook refused, with the numbers of this second."""
+        if function == "refinance":
+            args = (terms_of_words(cast("Sequence[Any]", args[0])), *args[1:])
+        return self.refusals.by_book(
+            refusal,
+            function,
+            *args,
+            loan=loan_id(terms_mapping(terms)),
+            terms=terms,
+            by=role_of(sender, terms, known=self._roles),
+            at=Seconds(self.chain.next_time),
         )
 
 

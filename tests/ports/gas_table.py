@@ -1,0 +1,110 @@
+"""Our gas beside that of others, and beside the bars of contracts/gas_bars.json.
+
+A bar is the most that an action may take. Where there is none, the cheapest of the others is one.
+``missed`` is by how much a bar is missed, and ``why`` says what the difference consists of:
+both are written down, so that nothing is missed unseen and nothing is met unseen.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+FILE = Path(__file__).resolve().parents[2] / "contracts" / "gas_bars.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """One line of the file."""
+
+    action: str
+    ours: str | None
+    """Name in contracts/gas.json; None where the action needs no transaction at all."""
+    morpho: str | None = None
+    """Name among the figures that ``gas_peers.morpho`` measures."""
+    others: Mapping[str, int] = field(default_factory=dict)
+    """Who else offers the action, measured elsewhere in the same setting."""
+    bar: int | None = None
+    missed: int = 0
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """An action as measured."""
+
+    action: str
+    ours: int
+    morpho: int | None
+    """None where it is not offered, or was not measured."""
+    other: int | None
+    """The cheapest of the others;"""
+    who: str
+    """and who that is."""
+    most: int
+    """The bar."""
+
+    @property
+    def missed(self) -> int:
+        """Gas above the bar."""
+        return max(0, self.ours - self.most)
+
+    def verdict(self) -> str:
+        left = self.most - self.ours
+        return f"missed by {self.missed:,}" if self.missed else f"met, {left:,} left"
+
+    def text(self) -> str:
+        other = f"{self.other:,} {self.who}" if self.other is not None else ""
+        morpho = f"{self.morpho:,}" if self.morpho is not None else "—"
+        return (
+            f"  {self.action:<43} {self.ours:>9,} {morpho:>9} {self.most:>9,}"
+            f" {self.verdict():<18} {other}".rstrip()
+        )
+
+    def json(self) -> dict[str, object]:
+        return {
+            "action": self.action,
+            "ours": self.ours,
+            "morpho": self.morpho,
+            "others": {self.who: self.other} if self.who else {},
+            "bar": self.most,
+            "verdict": "missed" if self.missed else "met",
+            "missed": self.missed,
+        }
+
+
+HEAD = f"  {'':<43} {'ours':>9} {'Morpho':>9} {'bar':>9} {'verdict':<18} others"
+
+
+def bars() -> list[Bar]:
+    return [Bar(**each) for each in json.loads(FILE.read_text())]
+
+
+def lines(ours: Mapping[str, int], *, morpho: Mapping[str, int]) -> list[Line]:
+    """The table. Without Morpho's figures (``{}``) their column is empty."""
+    return [line(bar, ours=ours, morpho=morpho) for bar in bars()]
+
+
+def line(bar: Bar, *, ours: Mapping[str, int], morpho: Mapping[str, int]) -> Line:
+    who, other = min(bar.others.items(), key=lambda item: item[1], default=("", None))
+    peer = morpho.get(bar.morpho) if bar.morpho else None
+    rivals = [gas for gas in (peer, other) if gas is not None]
+    return Line(
+        action=bar.action,
+        ours=ours[bar.ours] if bar.ours else 0,
+        morpho=peer,
+        other=other,
+        who=who,
+        most=bar.bar if bar.bar is not None else min(rivals),
+    )
+
+
+def rewrite(missed: Mapping[str, int]) -> None:
+    """Put into the file by how much each bar is missed, and leave the rest as it is."""
+    rows = json.loads(FILE.read_text())
+    for row in rows:
+        row["missed"] = missed[row["action"]]
+    text = ",\n ".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    FILE.write_text(f"[\n {text}\n]\n")
