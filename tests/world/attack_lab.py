@@ -440,9 +440,9 @@ def on_evm(world: World, deal: Deal, thief: Thief, name: str) -> None:
     now, domain = world.now, parts.pledge.domain
     price = {"round": world.engine.system.price.round + 1, "price": 10**8, "at": now}
     sig = typed.sign_price(account, price=price, domain=parts.prices.domain)
-    values = tuple(price.values())
-    thief.fails(parts.prices.send, account, "post", *values, [sig])
-    thief.fails(parts.prices.send, account, "post", *values, [sig, sig])
+    report = (price["price"], sig)
+    thief.fails(parts.prices.send, account, "post", price["round"], now, [report])
+    thief.fails(parts.prices.send, account, "post", price["round"], now, [report] * 3)
     seen = {
         "loan": loan,
         "holder": away,
