@@ -916,12 +916,15 @@ def test_any_other_two(world, thief):
         on_bitcoin(world, deal, thief, *(name for name in pair if name != "recovery"))
         if "recovery" in pair:
             thief.fails(world.bitcoin.broadcast, by_recovery(world, deal))
-    # No rule of the contracts asks for two of these: each message needs two of one set, or one
+    # No rule of the contracts asks for two of these: each message needs several of one set, or one
     # account, and what one account can do was tried above.
     price = {"round": 2, "price": 10**8, "at": world.now}
     prices = world.evm.contracts.prices
-    sigs = {
-        name: typed.sign_price(world.party(name).account, price=price, domain=prices.domain)
+    reports = {
+        name: (
+            10**8,
+            typed.sign_price(world.party(name).account, price=price, domain=prices.domain),
+        )
         for name in ROLES
         if name != "recovery"
     }
