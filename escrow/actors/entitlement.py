@@ -185,7 +185,8 @@ def _told(system: System, said: Said) -> SystemEvent | None:
 
 
 def _add(state: _Loan, said: Said) -> _Loan:
-    """Fold one event. Tokens by what the token said, the debt by what the book said."""
+    """Fold one event. Tokens by what the token said, the debt by what the book said and the cash
+    that moved with it."""
     args, terms = said.args, state.terms
     match said.name:
         case "PricesReported" | "Paused" | "Resumed":
@@ -206,12 +207,12 @@ def _add(state: _Loan, said: Said) -> _Loan:
             return replace(state, held=Sats(state.held + args["sats"]))
         case "Drawn":
             grown = accrue(state.debt, rate_bps=terms.rate_bps, at=said.at)
-            return replace(
-                state, debt=replace(grown, principal=Cents(grown.principal + args["amount"]))
-            )
+            amount = min(args["amount"], _cash(said, to=terms.borrower))
+            return replace(state, debt=replace(grown, principal=Cents(grown.principal + amount)))
         case "Repaid":
             grown = accrue(state.debt, rate_bps=terms.rate_bps, at=said.at)
-            paid, _, _ = pay(grown, amount=Cents(args["interest"] + args["principal"]))
+            amount = min(args["interest"] + args["principal"], _cash(said, to=terms.lender))
+            paid, _, _ = pay(grown, amount=Cents(amount))
             return replace(state, debt=paid)
         case "Withdrawn":
             # As a draw: what stays must carry the debt at the initial level.
@@ -285,6 +286,8 @@ def _refinanced(state: _Loan, said: Said) -> _Loan:
     ):
         return state
     debt = owed(state.debt, rate_bps=old.rate_bps, at=said.at)
+    if new.lender != old.lender and _cash(said, to=old.lender) < debt:
+        return state
     fresh = Debt(principal=debt, accrued_to=said.at)
     return replace(state, terms=new, debt=fresh, past=state.past | {old})
 
@@ -360,6 +363,9 @@ def _is_allowed(state: _Loan, said: Said, split: Split) -> bool:
     debt = owed(state.debt, rate_bps=terms.rate_bps, at=at)
     if reason is None or price is None or not debt or args["kind"] != terms.liquidation:
         return False
+    sold = terms.liquidation is not Liquidation.TAKE_OVER
+    if sold and _cash(said, to=terms.lender) < split.repaid + split.fee:
+        return False
     over = not split.left
     try:
         if terms.liquidation is Liquidation.AUCTION:
@@ -379,9 +385,13 @@ def _is_allowed(state: _Loan, said: Said, split: Split) -> bool:
         )
     except Rejected:
         return False
-    lender = bytes.fromhex(terms.lender[2:])
-    taker = terms.liquidation is not Liquidation.TAKE_OVER or args["by"] == lender
-    return split == right and taker
+    return split == right and (sold or args["by"] == bytes.fromhex(terms.lender[2:]))
+
+
+def _cash(said: Said, *, to: str) -> Cents:
+    """What this party got, by the word of the cash token and not of the book."""
+    who, cents = said.paid or (b"", Cents(0))
+    return cents if who == bytes.fromhex(to[2:]) else Cents(0)
 
 
 def _auction_start(state: _Loan, *, at: Seconds) -> Seconds:

@@ -177,6 +177,13 @@ ATTACKS = (
         "nothing: the pledge stays in the vault, for the lender too",
     ),
     Attack(
+        "a_book_that_takes_no_cash",
+        "operator and borrower",
+        "deployed a book that says a loan is repaid and takes nothing for it",
+        "cosigner/loan-state",
+        "nothing: the pledge stays in the vault, for the lender too",
+    ),
+    Attack(
         "a_book_that_lets_collateral_go",
         "operator and borrower",
         "deployed a book without the level of a withdrawal",

@@ -376,6 +376,20 @@ def test_a_book_that_releases_unpaid_loans(new, monkeypatch):
     thief.ends()
 
 
+def test_a_book_that_takes_no_cash(new, monkeypatch):
+    change = ("    extcall ICash(cash).settle(msg.sender, lender, paid)\n", "")
+    world = dishonest(monkeypatch, new, "EscrowBook", change)
+    thief, deal = Thief(world, "a_book_that_takes_no_cash"), world.loans[0]
+    world.silence(*COSIGNERS)
+    before = world.cash_of("lender")
+    world.repay(deal)
+    assert (deal.phase, world.cash_of("lender")) == ("REPAID", before)
+    burns(world, deal, by="borrower")
+    thief.asks(deal, draft(world, deal, [(home(world), PLEDGED - FEE)]))
+    assert set(thief.seen) == {"cosigner/loan-state"}
+    thief.ends()
+
+
 def test_a_book_that_lets_collateral_go(new, monkeypatch):
     change = ('        self._refuse("withdraw/above-initial-ltv")\n', "        pass\n")
     world = dishonest(monkeypatch, new, "EscrowBook", change)

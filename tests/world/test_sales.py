@@ -11,6 +11,7 @@ from escrow.core.errors import Rejected
 from escrow.core.regions.loan import Liquidated, Refinanced
 from escrow.core.terms import Liquidation
 from escrow.core.units import COIN, DAY, HOUR
+from escrow.view.why import why
 
 PLEDGED = 150_000_000
 CALLED, BREACHED = "46000.00", "36000.00"  # at 72 % and at 93 %
@@ -205,6 +206,34 @@ def test_a_dear_price_is_not_taken_by_who_named_a_lower_one(kind):
         world.take(deal, by="borrower")
     with pytest.raises(Rejected, match="liquidate/kind"):
         world.evm.book(world.party("lender").account, "take_over", deal.terms)
+
+
+def reasons(world):
+    """What the trace says of each event, in order, from the last price on."""
+    return {type(step.event).__name__: why(step) for act in world.acts for _, step in act.steps}
+
+
+def test_the_trace_says_why(kind):
+    world = kind("auction")
+    deal = expire(world)
+    world.advance(hours=2)
+    world.advance(minutes=40)
+    world.take(deal, btc="0.2")
+    said = reasons(world)
+    assert said["AuctionBegun"] == "the margin call expired: the price of the coins falls from here"
+    assert "0.20000000 BTC sold for 8,450.62; 41," in said["Liquidated"]
+    assert said["Liquidated"].endswith(" stays owed")
+    other = kind("take-over")
+    other.withdraw(btc="0.1")
+    other.refinance(rate_bps=2_000)
+    other.price(CALLED)
+    other.dispute()
+    other.resolve(upheld=True)
+    said = reasons(other)
+    assert said["Withdrawn"] == "0.10000000 BTC freed: what stays is within 50.00 %"
+    assert said["Refinanced"].startswith("50,000.00 settled; new terms: 20.00 % a year, until ")
+    assert said["Disputed"].endswith("until the arbiter decides, at most 2 d")
+    assert said["Resolved"] == "the call was wrong and is void"
 
 
 # --- the borrower takes back what is too much ---

@@ -49,10 +49,12 @@ from escrow.core.verbs.retire import Retire
 from escrow.core.verbs.rotate import SawRotation
 from escrow.core.verbs.top_up import TopUp
 from escrow.core.verbs.withdraw import Withdraw
-from escrow.ports import BookEntry, OutPoint, Said
+from escrow.ports import BookEntry, OutPoint, Receipt, Said
 
 PLATFORM: Final = ""
 """Stream of what all loans share."""
+_OF_CASH: Final = ("Drawn", "Repaid", "Liquidated", "Refinanced")
+"""Events of the book after which cash moves."""
 _ALL: Final = 2**63
 """No limit of logs: whoever judges a loan must see all of them."""
 
@@ -190,24 +192,40 @@ class EvmClient:
                 at=Seconds(receipt.timestamp),
                 place=(block, event.log.index),
                 blocks=max(0, head - block + 1),
+                paid=self._paid(event, receipt) if event.name in _OF_CASH else None,
                 signed=self._signed(event) if event.name == "Refinanced" else (),
             )
 
+    def _paid(self, event: Event, receipt: Receipt) -> tuple[bytes, Cents] | None:
+        """The transfer that belongs to an event of the book: the next one, before its next event
+        of cash."""
+        for after in self.contracts.events(receipt.logs):
+            if after.log.index <= event.log.index:
+                continue
+            if after.contract == event.contract and after.name in _OF_CASH:
+                return None
+            if (after.contract, after.name) == ("CashToken", "Transfer"):
+                return after.args["receiver"], Cents(after.args["value"])
+        return None
+
     def _signed(self, event: Event) -> tuple[bytes, ...]:
-        """Who signed the new terms, by what the transaction itself brought to the book."""
+        """Who signed the new terms, by the call of the book that the transaction brought, be it
+        through other contracts."""
         found, book = self.chain.included(event.log.tx_hash), self.contracts.book
         assert found is not None
         function, data = book.artifact.functions["refinance"], found.transaction.data
-        if found.transaction.to != book.address or data[:4] != function.selector:
-            return ()
-        try:
-            _, words, *signatures = decode(function.inputs, data[4:])
-        except BadInput:
-            return ()
-        if words != tuple(event.args["terms"]):
-            return ()
-        terms = terms_mapping(terms_of_words(words))
-        return tuple(terms_signer(terms, Sig(*each), domain=book.domain) for each in signatures)
+        for at in range(len(data)):
+            if not data.startswith(function.selector, at):
+                continue
+            try:
+                _, words, *signatures = decode(function.inputs, data[at + 4 :])
+            except BadInput:
+                continue
+            if words == tuple(event.args["terms"]):
+                terms = terms_mapping(terms_of_words(words))
+                signed = (terms_signer(terms, Sig(*s), domain=book.domain) for s in signatures)
+                return tuple(signed)
+        return ()
 
     def _time_of(self, number: int) -> int:
         block = self.chain.block(number)
