@@ -12,7 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-FILE = Path(__file__).resolve().parents[2] / "contracts" / "gas_bars.json"
+CONTRACTS = Path(__file__).resolve().parents[2] / "contracts"
+FILE = CONTRACTS / "gas_bars.json"
+PAGE = CONTRACTS / "README.md"
+BEGIN, END = "<!-- gas -->\n", "<!-- /gas -->\n"
+"""Between these the page has the table."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +49,7 @@ class Line:
     """and who that is."""
     most: int
     """The bar."""
+    why: str
 
     @property
     def missed(self) -> int:
@@ -62,6 +67,12 @@ class Line:
             f"  {self.action:<43} {self.ours:>9,} {morpho:>9} {self.most:>9,}"
             f" {self.verdict():<18} {other}".rstrip()
         )
+
+    def markdown(self) -> str:
+        others = [f"{self.morpho:,} Morpho Blue"] if self.morpho is not None else []
+        others += [f"{self.other:,} {self.who}"] if self.other is not None else []
+        cells = (self.action, f"{self.ours:,}", f"{self.most:,}", self.verdict(), ", ".join(others))
+        return f"| {' | '.join(cells)} |\n"
 
     def json(self) -> dict[str, object]:
         return {
@@ -98,6 +109,7 @@ def line(bar: Bar, *, ours: Mapping[str, int], morpho: Mapping[str, int]) -> Lin
         other=other,
         who=who,
         most=bar.bar if bar.bar is not None else min(rivals),
+        why=bar.why,
     )
 
 
@@ -108,3 +120,20 @@ def rewrite(missed: Mapping[str, int]) -> None:
         row["missed"] = missed[row["action"]]
     text = ",\n ".join(json.dumps(row, ensure_ascii=False) for row in rows)
     FILE.write_text(f"[\n {text}\n]\n")
+
+
+def page(table: list[Line]) -> str:
+    """The table as the contracts' page shows it, with what was missed and why."""
+    head = "| action | here | bar | | cheapest of others |\n| --- | ---: | ---: | --- | --- |\n"
+    whys = [f"* Missed, {line.action}: {line.why}\n" for line in table if line.missed]
+    return head + "".join(line.markdown() for line in table) + "\n" + "".join(whys)
+
+
+def on_page() -> str:
+    """What the page says now."""
+    return PAGE.read_text().split(BEGIN)[1].split(END)[0]
+
+
+def rewrite_page(table: list[Line]) -> None:
+    before, rest = PAGE.read_text().split(BEGIN)
+    PAGE.write_text(before + BEGIN + page(table) + END + rest.split(END)[1])
