@@ -27,7 +27,9 @@ class Bar:
     ours: str | None
     """Name in contracts/gas.json; None where the action needs no transaction at all."""
     morpho: str | None = None
-    """Name among the figures that ``gas_peers.morpho`` measures."""
+    """Name among the figures that ``gas_peers.morpho`` measures;"""
+    whose: str = "Morpho Blue"
+    """and whose contract it is of."""
     others: Mapping[str, int] = field(default_factory=dict)
     """Who else offers the action, measured elsewhere in the same setting."""
     bar: int | None = None
@@ -43,6 +45,7 @@ class Line:
     ours: int
     morpho: int | None
     """None where it is not offered, or was not measured."""
+    whose: str
     other: int | None
     """The cheapest of the others;"""
     who: str
@@ -62,6 +65,8 @@ class Line:
 
     def text(self) -> str:
         other = f"{self.other:,} {self.who}" if self.other is not None else ""
+        if self.whose != "Morpho Blue":
+            other = f"(measured: {self.whose})"
         morpho = f"{self.morpho:,}" if self.morpho is not None else "—"
         return (
             f"  {self.action:<43} {self.ours:>9,} {morpho:>9} {self.most:>9,}"
@@ -69,7 +74,7 @@ class Line:
         )
 
     def markdown(self) -> str:
-        others = [f"{self.morpho:,} Morpho Blue"] if self.morpho is not None else []
+        others = [f"{self.morpho:,} {self.whose}"] if self.morpho is not None else []
         others += [f"{self.other:,} {self.who}"] if self.other is not None else []
         cells = (self.action, f"{self.ours:,}", f"{self.most:,}", self.verdict(), ", ".join(others))
         return f"| {' | '.join(cells)} |\n"
@@ -79,6 +84,7 @@ class Line:
             "action": self.action,
             "ours": self.ours,
             "morpho": self.morpho,
+            "whose": self.whose,
             "others": {self.who: self.other} if self.who else {},
             "bar": self.most,
             "verdict": "missed" if self.missed else "met",
@@ -106,6 +112,7 @@ def line(bar: Bar, *, ours: Mapping[str, int], morpho: Mapping[str, int]) -> Lin
         action=bar.action,
         ours=ours[bar.ours] if bar.ours else 0,
         morpho=peer,
+        whose=bar.whose,
         other=other,
         who=who,
         most=bar.bar if bar.bar is not None else min(rivals),
