@@ -118,6 +118,8 @@ class Said:
     """Number of its block, and place in it: what was said first is less."""
     blocks: int
     """Sealed blocks from its own on; 0 while that one is under way."""
+    signed: tuple[bytes, ...] = ()
+    """Of ``Refinanced``: addresses whose signatures over these terms its transaction carried."""
 
 
 class EvmView(Protocol):

@@ -28,7 +28,7 @@ from escrow.core.units import DAY, Seconds
 ROOT = Path(__file__).resolve().parent.parent
 ANVIL = ROOT / ".tools/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil"
 """Where ``scripts/tools`` puts it."""
-sys.path.append(str(ROOT / "tests" / "ports"))
+sys.path += [str(ROOT / "tests" / folder) for folder in ("ports", "conformance")]
 
 
 @dataclass(frozen=True)
@@ -592,12 +592,44 @@ def txid_of(raw: bytes) -> str:
     return Tx.parse(raw).id.hex()
 
 
+# --- conformance: the same ask to core and contracts, compared word by word ---
+
+
+def conformance(_: argparse.Namespace) -> Rows:
+    from asks import CORPUS, read, tell
+    from both_lab import Lab
+
+    from escrow.adapters.evm.chain import Chain
+    from escrow.adapters.evm.fast import FastChain
+
+    stories = [read(path) for path in sorted(CORPUS.glob("*.json"))]
+
+    def steps(lab: Lab) -> int:
+        total = 0
+        for story in stories:
+            for _ in tell(lab, story):
+                pass
+            total += lab.both.steps
+        return total
+
+    for name, make, by_hand, least in (
+        ("revm", FastChain, False, 1_500),
+        ("py-evm", Chain, False, 300),
+        ("py-evm, signed and sealed, every view", Chain, True, None),
+    ):
+        lab = Lab(make, by_hand=by_hand)
+        total = steps(lab)
+        rate = total / best(partial(steps, lab), runs=1 if by_hand else 3)
+        yield Row(f"steps of core and contracts, {name}", rate, "/s", least=least)
+
+
 SECTIONS = {
     "start": start,
     "core": core,
     "loan": loan,
     "anvil": anvil,
     "custody": custody,
+    "conformance": conformance,
     "gas": gas,
     "worlds": worlds,
 }

@@ -33,6 +33,17 @@ PLACES = {
 }
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The bugs that were planted into the contracts, and what caught them."""
+    passed = terminalreporter.getreports("passed")
+    found = [v for each in passed for name, v in each.user_properties if name == "mutant"]
+    if not found:
+        return
+    terminalreporter.section("planted bugs, and what caught them after how many steps")
+    for contract, name, check, steps, story in sorted(found):
+        terminalreporter.write_line(f"{contract:12} {name:44} {check:8} {steps:3}  {story}")
+
+
 @pytest.fixture(scope="session")
 def tool() -> Callable[[str], Path]:
     """Path of a tool that ``scripts/tools`` brings; skips where it is not, but never in CI."""

@@ -125,8 +125,8 @@ def check_terms(terms: Terms, *, at: Seconds) -> None:
     ``refund_locktime``): otherwise the borrower could leave while the lender may still act.
 
     Raises ``Rejected``: ``terms/parties``, ``terms/ltv-order``, ``terms/time-order``,
-    ``terms/size``, ``terms/rate``, ``offer/expired``, ``terms/target``, ``terms/auction``,
-    ``terms/arbiter``.
+    ``terms/size``, ``terms/rate``, ``terms/target``, ``terms/auction``, ``terms/arbiter``,
+    ``offer/expired``; in the contract's order.
     """
     # Initial may equal restore, but between restore and call there must be room to recover.
     if not (
@@ -139,8 +139,6 @@ def check_terms(terms: Terms, *, at: Seconds) -> None:
             call=terms.call_ltv,
             liquidation=terms.liquidation_ltv,
         )
-    if at > terms.expires_at:
-        raise Rejected("offer/expired", expires_at=terms.expires_at, now=at)
     default_at = terms.maturity + terms.grace
     if not (
         terms.expires_at <= terms.draw_by < terms.maturity
@@ -183,6 +181,8 @@ def check_terms(terms: Terms, *, at: Seconds) -> None:
         )
     if not named:
         raise Rejected("terms/arbiter", dispute=terms.dispute)
+    if at > terms.expires_at:
+        raise Rejected("offer/expired", expires_at=terms.expires_at, now=at)
 
 
 def _check_kind(terms: Terms) -> None:

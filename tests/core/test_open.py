@@ -1,9 +1,12 @@
 """The escrow book takes the loan in."""
 
+from dataclasses import replace
+
 import pytest
 from deals import NOW, STAGES, TERMS, accepted, code_of, play
 
 from escrow.core.phases import loan_phase
+from escrow.core.regions.loan import Accepted
 from escrow.core.roles import Role
 from escrow.core.rules import Debt
 from escrow.core.units import Seconds
@@ -32,3 +35,9 @@ def test_the_last_moment_is_in_time(late: int, code: str) -> None:
 
 def test_an_opened_loan_owes_nothing() -> None:
     assert play(accepted(), Open(Role.OPERATOR, NOW)).loan.debt == Debt()
+
+
+def test_terms_that_refinance_open_no_loan() -> None:
+    terms = replace(TERMS, origin="0x" + 64 * "1")
+    escrow = play(replace(accepted(), loan=Accepted(terms)))
+    assert code_of(escrow, Open(Role.OPERATOR, NOW)) == "loan/terms"

@@ -4,18 +4,31 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, cast
 
+from escrow.adapters.evm.abi import decode
 from escrow.adapters.evm.chain import Chain
 from escrow.adapters.evm.contracts import Account, Contract, Contracts, Event
 from escrow.adapters.evm.history import Topics
-from escrow.adapters.evm.typed import TERMS, Sig, checksummed, encode_terms, loan_id
+from escrow.adapters.evm.refusal import Refusals, role_of
+from escrow.adapters.evm.typed import (
+    TERMS,
+    Sig,
+    checksummed,
+    encode_terms,
+    loan_id,
+    terms_signer,
+)
 from escrow.core.decide import Command
+from escrow.core.errors import BadInput, Rejected
+from escrow.core.phases import terms_of
+from escrow.core.regions.loan import Draft
 from escrow.core.regions.token import Burn
 from escrow.core.roles import Role
 from escrow.core.state import Escrow
 from escrow.core.terms import Liquidation, Terms
-from escrow.core.units import MAX_CENTS, MAX_MONEY, Cents, PriceE8, Sats, Seconds
+from escrow.core.units import MAX_CENTS, Cents, PriceE8, Sats, Seconds
 from escrow.core.verbs.auction import Redo, Take
 from escrow.core.verbs.burn import BurnTokens
 from escrow.core.verbs.cancel import Cancel
@@ -50,22 +63,22 @@ def terms_mapping(terms: Terms) -> dict[str, Any]:
 
 
 def terms_of_words(words: Sequence[Any]) -> Terms:
-    """The terms as an event of EscrowBook carries them."""
+    """The terms as EscrowBook takes them, and as an event of it carries them."""
     fields: dict[str, Any] = {}
     for (name, kind), word in zip(TERMS.fields, words, strict=True):
         if kind == "address":
-            fields[name] = checksummed(bytes.fromhex(word[2:]))
+            raw = word if isinstance(word, bytes) else bytes.fromhex(word[2:])
+            fields[name] = checksummed(raw)
         else:
             fields[name] = _hex(word) if kind == "bytes32" else word
     return Terms(**{**fields, "liquidation": Liquidation(fields["liquidation"])})
 
 
 def _liquidated(who: Mapping[str, Any], args: Mapping[str, Any]) -> Command:
-    """What was asked for, read off what came of it. Where nothing is left of the debt, all of it
-    was: the core divides as the book does."""
+    """What was asked for, read off what came of it: the core divides as the book does."""
     kind, over = Liquidation(args["kind"]), not args["left"]
     if kind is Liquidation.AUCTION:
-        return Take(**who, want=MAX_MONEY if over else Sats(args["seized"]))
+        return Take(**who, want=Sats(args["seized"]), over=over)
     pay = MAX_CENTS if over else Cents(args["repaid"] + args["fee"])
     return Liquidate(**who, kind=kind, pay=pay)
 
@@ -82,9 +95,18 @@ def _topic(contract: Contract, name: str) -> bytes:
 class EvmClient:
     """Reads and writes for one deployment. Whoever writes signs with an account of its own."""
 
-    def __init__(self, contracts: Contracts, *, chain: Chain) -> None:
+    def __init__(
+        self,
+        contracts: Contracts,
+        *,
+        chain: Chain,
+        roles: Mapping[bytes, Role] = MappingProxyType({}),
+    ) -> None:
+        """``roles``: who an account is that the terms of a loan do not name."""
         self.contracts = contracts
         self.chain = chain
+        self._roles = roles
+        self.refusals = Refusals(contracts)
 
     def __repr__(self) -> str:
         return f"<EvmClient book=0x{self.contracts.book.address.hex()}>"
@@ -168,7 +190,24 @@ class EvmClient:
                 at=Seconds(receipt.timestamp),
                 place=(block, event.log.index),
                 blocks=max(0, head - block + 1),
+                signed=self._signed(event) if event.name == "Refinanced" else (),
             )
+
+    def _signed(self, event: Event) -> tuple[bytes, ...]:
+        """Who signed the new terms, by what the transaction itself brought to the book."""
+        found, book = self.chain.included(event.log.tx_hash), self.contracts.book
+        assert found is not None
+        function, data = book.artifact.functions["refinance"], found.transaction.data
+        if found.transaction.to != book.address or data[:4] != function.selector:
+            return ()
+        try:
+            _, words, *signatures = decode(function.inputs, data[4:])
+        except BadInput:
+            return ()
+        if words != tuple(event.args["terms"]):
+            return ()
+        terms = terms_mapping(terms_of_words(words))
+        return tuple(terms_signer(terms, Sig(*each), domain=book.domain) for each in signatures)
 
     def _time_of(self, number: int) -> int:
         block = self.chain.block(number)
@@ -176,18 +215,40 @@ class EvmClient:
         return block.timestamp
 
     def book(self, account: Account, function: str, terms: Terms, *args: object) -> str:
-        """A call of EscrowBook by the account's own transaction; its hash. Raises ``Rejected``."""
-        receipt = self.contracts.book.send(
-            account, function, encode_terms(terms_mapping(terms)), *args
-        )
+        """A call of EscrowBook by the account's own transaction; its hash.
+
+        Raises ``Rejected`` with the contract's code and the numbers that the core would give."""
+        words = encode_terms(terms_mapping(terms))
+        try:
+            receipt = self.contracts.book.send(account, function, words, *args)
+        except Rejected as refusal:
+            raise self.explained(
+                refusal, function, *args, terms=terms, sender=bytes.fromhex(account.address[2:])
+            ) from None
         return _hex(receipt.tx_hash)
 
     def refinance(
         self, account: Account, old: Terms, new: Terms, borrower: Sig, lender: Sig
     ) -> str:
-        """Carries new terms and both signatures to EscrowBook; its hash. Raises ``Rejected``."""
+        """Carries new terms and both signatures to EscrowBook; its hash. As ``book``."""
         return self.book(
             account, "refinance", old, encode_terms(terms_mapping(new)), borrower, lender
+        )
+
+    def explained(
+        self, refusal: Rejected, function: str, *args: object, terms: Terms, sender: bytes
+    ) -> Rejected:
+        """What EscrowBook refused, with the numbers of this second."""
+        if function == "refinance":
+            args = (terms_of_words(cast("Sequence[Any]", args[0])), *args[1:])
+        return self.refusals.by_book(
+            refusal,
+            function,
+            *args,
+            loan=loan_id(terms_mapping(terms)),
+            terms=terms,
+            by=role_of(sender, terms, known=self._roles),
+            at=Seconds(self.chain.next_time),
         )
 
 
@@ -209,20 +270,44 @@ class EvmWatch:
         ours to follow."""
         logs, self.cursor = self._client.chain.logs_since(self.cursor)
         found: list[tuple[str, Command]] = []
+        terms = {
+            loan: terms_of(deal.loan)
+            for loan, deal in deals.items()
+            if not isinstance(deal.loan, Draft)
+        }
         for event in self._client.contracts.events(logs):
-            command = self._command(event)
-            if command is None:
-                continue
             loan = _hex(event.args["loan"]) if "loan" in event.args else PLATFORM
-            if loan == PLATFORM or loan in deals:
+            if loan != PLATFORM and loan not in deals:
+                continue
+            command = self._command(event, terms.get(loan))
+            if isinstance(command, Refinance):
+                terms[loan] = command.terms
+            if command is not None:
                 found.append((loan, command))
         return found
 
-    def _command(self, event: Event) -> Command | None:
+    def _role(self, address: bytes, terms: Terms | None) -> Role:
+        """What somebody is to a loan: its terms say who its parties are, and they may change."""
+        parties = (
+            ()
+            if terms is None
+            else (
+                (terms.borrower, Role.BORROWER),
+                (terms.lender, Role.LENDER),
+                (terms.arbiter, Role.ARBITER),
+            )
+        )
+        for party, role in parties:
+            if address == bytes.fromhex(party[2:]):
+                return role
+        found = self._roles.get(address, Role.STRANGER)
+        return Role.STRANGER if found in {role for _, role in parties} else found
+
+    def _command(self, event: Event, terms: Terms | None) -> Command | None:
         receipt = self._client.chain.receipt(event.log.tx_hash)
         assert receipt is not None
         who: dict[str, Any] = {
-            "by": self._roles.get(receipt.sender, Role.STRANGER),
+            "by": self._role(receipt.sender, terms),
             "at": Seconds(receipt.timestamp),
             "tx": _hex(receipt.tx_hash),
         }
@@ -230,7 +315,7 @@ class EvmWatch:
         # Who called the book is not always who sent the transaction (a contract in between, a
         # delegated account), so where the contract says or implies who it was, that counts.
         if "by" in args:
-            who["by"] = self._roles.get(args["by"], Role.STRANGER)
+            who["by"] = self._role(args["by"], terms)
         borrower = {**who, "by": Role.BORROWER}
         match event.contract, event.name:
             case "PriceRounds", "PricesReported":

@@ -8,6 +8,7 @@ from escrow.core.errors import Rejected
 from escrow.core.regions.loan import Accepted, Draft, LoanOpened, Offered
 from escrow.core.roles import Role
 from escrow.core.state import Escrow, Event
+from escrow.core.terms import NEW
 from escrow.core.units import Seconds
 
 
@@ -21,7 +22,8 @@ class Open:
 
 
 def open_loan(escrow: Escrow, command: Open) -> tuple[Event, ...]:
-    """Raises ``open/not-accepted``, ``open/expired``, ``loan/exists``, in the contract's order."""
+    """Raises ``open/not-accepted``, ``open/expired``, ``loan/terms``, ``loan/exists``, in the
+    contract's order."""
     # WHO: anyone; the authority is in the two signatures, which the contract checks.
     # WHEN
     loan = escrow.loan
@@ -29,6 +31,9 @@ def open_loan(escrow: Escrow, command: Open) -> tuple[Event, ...]:
         raise Rejected("open/not-accepted")
     if command.at > loan.terms.expires_at:
         raise Rejected("open/expired", expires_at=loan.terms.expires_at, now=command.at)
+    # Terms that refinance a loan open none.
+    if loan.terms.origin != NEW:
+        raise Rejected("loan/terms", origin=loan.terms.origin)
     if not isinstance(loan, Accepted):
         raise Rejected("loan/exists")
     # THEN
