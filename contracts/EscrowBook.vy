@@ -580,14 +580,15 @@ def resolve(terms: Terms, upheld: bool):
     loan: bytes32 = empty(bytes32)
     l: Loan = empty(Loan)
     loan, l = self._find(terms)
-    # WHEN
-    if l.flags & DISPUTED == 0:
-        self._refuse("dispute/none")
+    disputed: bool = l.flags & DISPUTED != 0
     begun: uint256 = self.disputes[loan]
-    late: bool = block.timestamp > (begun & MASK_40) + terms.dispute
+    late: bool = disputed and block.timestamp > (begun & MASK_40) + terms.dispute
     # WHO
     if not (late or msg.sender == terms.arbiter):
         self._refuse("dispute/not-arbiter")
+    # WHEN
+    if not disputed:
+        self._refuse("dispute/none")
     # THEN
     void: bool = upheld and not late
     if void:

@@ -41,8 +41,8 @@ def demo(
     scene: Annotated[
         str,
         typer.Argument(
-            help="release, margin-call, liquidation or recovery; custody or token: what can go "
-            "wrong with keys."
+            help="release, margin-call, liquidation, partial-sale, auction or recovery; custody or "
+            "token: what can go wrong with keys."
         ),
     ] = "release",
     seed: Seed = 1,

@@ -15,7 +15,7 @@ from escrow.core.errors import BadInput
 from escrow.core.regions.token import Burn
 from escrow.core.state import Escrow, Event
 from escrow.core.terms import Terms
-from escrow.core.units import Sats, Seconds
+from escrow.core.units import Cents, Sats, Seconds
 
 _TXID_DIGITS: Final = 64
 
@@ -118,6 +118,10 @@ class Said:
     """Number of its block, and place in it: what was said first is less."""
     blocks: int
     """Sealed blocks from its own on; 0 while that one is under way."""
+    paid: tuple[bytes, Cents] | None = None
+    """What it says of cash, the cash token says too: who got how much, if anybody did."""
+    signed: tuple[bytes, ...] = ()
+    """Of ``Refinanced``: addresses whose signatures over these terms its transaction carried."""
 
 
 class EvmView(Protocol):

@@ -463,7 +463,7 @@ class World:
         """
         deal = self._deal(loan)
         if deal.terms.liquidation is Liquidation.TAKE_OVER:
-            by = by or "lender"
+            by = by or self._holder(deal.terms.lender).name
             with self._act(by, "take-over", deal.id):
                 self._book(by, "take_over", deal)
             return deal
@@ -505,12 +505,21 @@ class World:
             self._book(by, "withdraw", deal, sats)
         return deal
 
-    def refinance(self, loan: Deal | None = None, *, by: str = "operator", **changes: int) -> Deal:
+    def refinance(
+        self,
+        loan: Deal | None = None,
+        *,
+        by: str = "operator",
+        lender: str | None = None,
+        **changes: int,
+    ) -> Deal:
         """Both parties sign new terms, which settle the old debt and go on with it as principal.
 
-        ``changes`` are fields of ``Terms``, by default those in force; the time to accept ends now,
-        and what the vault was built on cannot change. Raises ``BadInput``, ``Rejected``:
-        ``terms/…``, ``refinance/…``, ``draw/…``, ``price/stale``.
+        ``lender`` may be another party, which pays the debt to the one before. ``changes`` are
+        fields of ``Terms``, by default those in force; the time to accept ends now, and what the
+        vault was built on cannot change: its keys and its policy stay. Raises ``BadInput``;
+        ``Rejected``: ``refinance/…`` (not-agreed if a party does not answer), ``terms/…``,
+        ``draw/…``, ``token/…``, ``price/stale``.
         """
         deal = self._deal(loan)
         old = deal.terms
@@ -520,13 +529,18 @@ class World:
             "nonce": old.nonce + 2**64,
             "expires_at": self.now,
         }
+        if lender is not None:
+            fresh["lender"] = self.party(lender).address
         fresh["draw_by"] = max(self.now, old.draw_by)
         try:
             new = replace(old, **(fresh | changes))
         except TypeError:
             raise BadInput("scenario/unknown-key", keys=" ".join(sorted(changes))[:80]) from None
         with self._act(by, "refinance", deal.id, principal=new.principal, rate_bps=new.rate_bps):
-            signatures = self._wires.operator.signed(new)
+            parties = [self._holder(new.borrower), self._holder(new.lender)]
+            if not all(map(self._answers, parties)):
+                raise Rejected("refinance/not-agreed", lender=new.lender)
+            signatures = self._wires.operator.signed(new, *parties)
             self.evm.refinance(self.party(by).account, old, new, *signatures)
         return deal
 
@@ -832,6 +846,13 @@ class World:
 
     def _role(self, name: str) -> Role:
         return self.party(name).role
+
+    def _holder(self, address: str) -> Party:
+        """Whose account this is. Raises ``BadInput("input/unknown-party")``."""
+        for party in self.parties.values():
+            if party.address == address:
+                return party
+        raise BadInput("input/unknown-party", name=str(address)[:42])
 
     def _send(self, by: str, script: bytes, sats: Sats) -> str:
         wallet = self._wires.wallet(self.party(by))

@@ -18,6 +18,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
+from _bench_gas import HEAD, Line, account, gas
+
 from escrow import Deal, World, WorldConfig
 from escrow.adapters.evm.contracts import Contract
 from escrow.config import CHAIN_ID
@@ -47,6 +49,13 @@ class Row:
         if self.most is not None:
             return f"under {self.most:,.4g}: {'yes' if self.value < self.most else 'NO'}"
         return ""
+
+    def text(self) -> str:
+        amount = f"{self.value:,.0f}" if self.value >= 1_000 else f"{self.value:,.2f}"
+        return f"  {self.name:<52} {amount:>10} {self.unit:<3} {self.verdict()}"
+
+    def json(self) -> dict[str, object]:
+        return asdict(self)
 
 
 Rows = Iterator[Row]
@@ -621,30 +630,35 @@ SECTIONS = {
     "anvil": anvil,
     "custody": custody,
     "conformance": conformance,
+    "gas": gas,
     "worlds": worlds,
 }
+HEADS = {"gas": f"\n{HEAD}"}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument("section", nargs="*", help=f"{', '.join(SECTIONS)}; all if none is named")
     parser.add_argument("--worlds", type=int, default=1_000, help="fresh worlds (default 1000)")
+    parser.add_argument("--account", metavar="ACTION", help="where the gas of an action goes")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
     options = parser.parse_args()
     if unknown := set(options.section) - set(SECTIONS):
         parser.error(f"no such section: {' '.join(sorted(unknown))}")
-    found: dict[str, list[Row]] = {}
+    if options.account:
+        print(account(options.account))
+        return
+    found: dict[str, list[Row | Line]] = {}
     for name in options.section or SECTIONS:
         found[name] = []
         if not options.json:
-            print(f"\n{name}")
+            print(f"\n{name}{HEADS.get(name, '')}")
         for row in SECTIONS[name](options):
             found[name].append(row)
             if not options.json:
-                amount = f"{row.value:,.0f}" if row.value >= 1_000 else f"{row.value:,.2f}"
-                print(f"  {row.name:<52} {amount:>10} {row.unit:<3} {row.verdict()}", flush=True)
+                print(row.text(), flush=True)
     if options.json:
-        print(json.dumps({name: [asdict(row) for row in rows] for name, rows in found.items()}))
+        print(json.dumps({name: [row.json() for row in rows] for name, rows in found.items()}))
 
 
 if __name__ == "__main__":

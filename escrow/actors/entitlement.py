@@ -15,7 +15,7 @@ from escrow.adapters.bitcoin.policy import relative_lock
 from escrow.adapters.bitcoin.psbt import SpendInput
 from escrow.adapters.evm.client import terms_of_words
 from escrow.core.errors import Refused, Rejected
-from escrow.core.regions.loan import Reason
+from escrow.core.regions.loan import Dispute, Reason
 from escrow.core.regions.system import (
     MAX_PAUSE,
     Paused,
@@ -32,9 +32,9 @@ from escrow.core.regions.system import (
     new_system,
 )
 from escrow.core.rules import Debt, accrue, at_or_above, at_or_below, owed, pay
-from escrow.core.sales import Split, auction_price, is_stale_auction, sell, sell_at
-from escrow.core.terms import Liquidation, Terms
-from escrow.core.units import DAY, MAX_CENTS, Bps, Cents, PriceE8, Sats, Seconds
+from escrow.core.sales import Split, auction_price, is_stale_auction, sell, sell_seen
+from escrow.core.terms import Liquidation, Terms, check_terms
+from escrow.core.units import BPS, DAY, MAX_CENTS, Bps, Cents, PriceE8, Sats, Seconds
 from escrow.ports import BitcoinView, EvmView, Said
 
 
@@ -54,6 +54,8 @@ class PriceRules:
 class _Loan:
     """One loan, added up to some moment."""
 
+    loan: str
+    """Its id."""
     terms: Terms
     """In force."""
     system: System
@@ -65,8 +67,8 @@ class _Loan:
     """Tokens that exist."""
     deadline: Seconds | None = None
     """Of the margin call, active seconds; none unless one stands that was right when made."""
-    disputed_at: Seconds | None = None
-    """Active seconds at which the open dispute began."""
+    dispute: Dispute | None = None
+    """Open, if any."""
     expired: bool = False
     """A right call stood too long, or an auction was rightly begun."""
     auction: Seconds = Seconds(0)
@@ -75,6 +77,8 @@ class _Loan:
     """What was owed when the book let the pledge go to the borrower: should be nothing."""
     seized: Said | None = None
     """The liquidation that no price allowed."""
+    past: frozenset[Terms] = frozenset()
+    """Terms that were in force before: nobody can bring them back."""
 
 
 def judge_burns(
@@ -99,11 +103,13 @@ def judge_burns(
         deep = burns[burn_id].blocks if burn_id in burns else 0
         if deep < blocks:
             raise Refused("cosigner/burn", burn=burn_id, blocks=deep, least=blocks)
-    borrower, state = bytes.fromhex(terms.borrower[2:]), _begin(terms, prices)
+    borrower, state = bytes.fromhex(terms.borrower[2:]), _begin(loan, terms, prices)
     rounds = _rounds(said, evm=evm, heartbeat=prices.heartbeat)
     for each in sorted((*said, *rounds), key=lambda found: found.place):
         if each.name == "Burned" and each.args["burn_id"] in ids:
             free = state.outstanding - state.held
+            if state.seized is not None and each.args["holder"] != borrower:
+                raise _without_price(each, state)
             if each.args["sats"] > free or state.unpaid:
                 raise Refused(
                     "cosigner/loan-state",
@@ -111,8 +117,6 @@ def judge_burns(
                     free=free,
                     unpaid=state.unpaid,
                 )
-            if state.seized is not None and each.args["holder"] != borrower:
-                raise _without_price(each, state)
         state = _add(state, each)
 
 
@@ -135,10 +139,11 @@ def check_rested(inputs: Sequence[SpendInput], *, bitcoin: BitcoinView) -> None:
             raise Refused("cosigner/early", outpoint=str(each.outpoint), wanted=wanted)
 
 
-def _begin(terms: Terms, rules: PriceRules) -> _Loan:
+def _begin(loan: str, terms: Terms, rules: PriceRules) -> _Loan:
     # No price yet. The active clock is only read between moments at which there is one, so where
     # it starts does not matter.
     return _Loan(
+        loan,
         terms,
         new_system(
             origin=Seconds(0),
@@ -180,7 +185,8 @@ def _told(system: System, said: Said) -> SystemEvent | None:
 
 
 def _add(state: _Loan, said: Said) -> _Loan:
-    """Fold one event. Tokens by what the token said, the debt by what the book said."""
+    """Fold one event. Tokens by what the token said, the debt by what the book said and the cash
+    that moved with it."""
     args, terms = said.args, state.terms
     match said.name:
         case "PricesReported" | "Paused" | "Resumed":
@@ -201,12 +207,12 @@ def _add(state: _Loan, said: Said) -> _Loan:
             return replace(state, held=Sats(state.held + args["sats"]))
         case "Drawn":
             grown = accrue(state.debt, rate_bps=terms.rate_bps, at=said.at)
-            return replace(
-                state, debt=replace(grown, principal=Cents(grown.principal + args["amount"]))
-            )
+            amount = min(args["amount"], _cash(said, to=terms.borrower))
+            return replace(state, debt=replace(grown, principal=Cents(grown.principal + amount)))
         case "Repaid":
             grown = accrue(state.debt, rate_bps=terms.rate_bps, at=said.at)
-            paid, _, _ = pay(grown, amount=Cents(args["interest"] + args["principal"]))
+            amount = min(args["interest"] + args["principal"], _cash(said, to=terms.lender))
+            paid, _, _ = pay(grown, amount=Cents(amount))
             return replace(state, debt=paid)
         case "Withdrawn":
             # As a draw: what stays must carry the debt at the initial level.
@@ -215,33 +221,30 @@ def _add(state: _Loan, said: Said) -> _Loan:
             debt = owed(state.debt, rate_bps=terms.rate_bps, at=said.at)
             return replace(fewer, unpaid=Cents(max(state.unpaid, 0 if right else debt)))
         case "Refinanced":
-            return replace(
-                state,
-                terms=terms_of_words(args["terms"]),
-                debt=Debt(principal=Cents(args["settled"]), accrued_to=said.at),
-            )
+            return _refinanced(state, said)
         case "Closed" | "Cancelled":
             debt = owed(state.debt, rate_bps=terms.rate_bps, at=said.at)
-            return replace(state, held=Sats(0), unpaid=Cents(max(state.unpaid, debt)))
+            return replace(state, held=Sats(0), unpaid=debt)
         case "MarginCalled":
             right = _is_breach(state, at=said.at, level=terms.call_ltv)
             deadline = active_seconds(state.system, at=said.at) + terms.cure
             return replace(state, deadline=Seconds(deadline) if right else None)
         case "Cured":
-            return replace(state, deadline=None, disputed_at=None)
+            return replace(state, deadline=None, dispute=None)
         case "Disputed":
-            return replace(state, disputed_at=active_seconds(state.system, at=said.at))
+            active = active_seconds(state.system, at=said.at)
+            return replace(state, dispute=Dispute(said.at, active))
         case "Resolved":
             return _resolved(state, said)
         case "AuctionBegun":
             right = state.expired or _reason(state, at=said.at) is not None
-            return replace(state, expired=right, auction=said.at, deadline=None, disputed_at=None)
+            return replace(state, expired=right, auction=said.at, deadline=None, dispute=None)
         case "CallExpired":
             over = (
                 state.deadline is not None
                 and active_seconds(state.system, at=said.at) > state.deadline
             )
-            undisputed = state.disputed_at is None
+            undisputed = state.dispute is None
             right = over and undisputed and _is_breach(state, at=said.at, level=terms.call_ltv)
             return replace(state, expired=right, auction=said.at)
         case "Liquidated":
@@ -252,11 +255,41 @@ def _add(state: _Loan, said: Said) -> _Loan:
 
 
 def _resolved(state: _Loan, said: Said) -> _Loan:
-    """A call that stands gives back the active time that passed; one that was wrong is void."""
-    if said.args["upheld"] or state.deadline is None or state.disputed_at is None:
-        return replace(state, deadline=None, disputed_at=None)
-    passed = active_seconds(state.system, at=said.at) - state.disputed_at
-    return replace(state, deadline=Seconds(state.deadline + passed), disputed_at=None)
+    """A call that stands gives back the active time that passed; one that was wrong is void. That
+    it stands says the arbiter, or its silence: from anybody else it is no word."""
+    if said.args["upheld"]:
+        return replace(state, deadline=None, dispute=None)
+    if state.deadline is None or state.dispute is None:
+        return state
+    late = said.at > state.dispute.at + state.terms.dispute
+    if not late and said.args["by"] != bytes.fromhex(state.terms.arbiter[2:]):
+        return state
+    passed = active_seconds(state.system, at=said.at) - state.dispute.active
+    return replace(state, deadline=Seconds(state.deadline + passed), dispute=None)
+
+
+def _refinanced(state: _Loan, said: Said) -> _Loan:
+    """What was owed is the principal of new terms, which borrower and lender signed for this loan.
+    Others change nothing: the loan is judged by those it had."""
+    old, new = state.terms, terms_of_words(said.args["terms"])
+    kept = ("borrower", "vault", "recover_at", "confirmations", "max_fee")
+    parties = {bytes.fromhex(party[2:]) for party in (new.borrower, new.lender)}
+    try:
+        check_terms(new, at=said.at)
+    except Rejected:
+        return state
+    if (
+        new.origin != state.loan
+        or new in state.past
+        or any(getattr(old, name) != getattr(new, name) for name in kept)
+        or not parties <= set(said.signed)
+    ):
+        return state
+    debt = owed(state.debt, rate_bps=old.rate_bps, at=said.at)
+    if new.lender != old.lender and _cash(said, to=old.lender) < debt:
+        return state
+    fresh = Debt(principal=debt, accrued_to=said.at)
+    return replace(state, terms=new, debt=fresh, past=state.past | {old})
 
 
 def _is_breach(state: _Loan, *, at: Seconds, level: Bps) -> bool:
@@ -299,6 +332,11 @@ def _liquidated(state: _Loan, said: Said) -> _Loan:
         args["left"],
     )
     allowed = _is_allowed(state, said, split)
+    # What goes back to the borrower is the borrower's, unless the rest is not worth what is owed.
+    rest = replace(state, held=Sats(state.held - split.surplus))
+    if not allowed and split.surplus and not _is_within(rest, at=at, level=Bps(BPS)):
+        unpaid = owed(state.debt, rate_bps=terms.rate_bps, at=at)
+        state = replace(state, unpaid=Cents(max(state.unpaid, unpaid)))
     debt, _, _ = pay(accrue(state.debt, rate_bps=terms.rate_bps, at=at), amount=split.repaid)
     after = replace(
         state,
@@ -311,10 +349,10 @@ def _liquidated(state: _Loan, said: Said) -> _Loan:
     if terms.liquidation is Liquidation.PARTIAL or _is_within(
         after, at=at, level=terms.restore_ltv
     ):
-        return replace(after, expired=False, deadline=None, disputed_at=None)
+        return replace(after, expired=False, deadline=None, dispute=None)
     if terms.liquidation is Liquidation.AUCTION:
         start = _auction_start(state, at=at)
-        return replace(after, expired=True, auction=start, deadline=None, disputed_at=None)
+        return replace(after, expired=True, auction=start, deadline=None, dispute=None)
     return after
 
 
@@ -325,13 +363,17 @@ def _is_allowed(state: _Loan, said: Said, split: Split) -> bool:
     debt = owed(state.debt, rate_bps=terms.rate_bps, at=at)
     if reason is None or price is None or not debt or args["kind"] != terms.liquidation:
         return False
+    sold = terms.liquidation is not Liquidation.TAKE_OVER
+    if sold and _cash(said, to=terms.lender) < split.repaid + split.fee:
+        return False
     over = not split.left
     try:
         if terms.liquidation is Liquidation.AUCTION:
             elapsed = Seconds(at - _auction_start(state, at=at))
             asked = auction_price(terms, price=price.price, elapsed=elapsed)
-            want = state.held if over else split.seized
-            right = sell_at(terms, debt=debt, held=state.held, price=asked, want=want)
+            right = sell_seen(
+                terms, debt=debt, held=state.held, price=asked, seized=split.seized, over=over
+            )
             return split == right and not is_stale_auction(terms, elapsed=elapsed)
         right = sell(
             terms,
@@ -343,9 +385,13 @@ def _is_allowed(state: _Loan, said: Said, split: Split) -> bool:
         )
     except Rejected:
         return False
-    lender = bytes.fromhex(terms.lender[2:])
-    taker = terms.liquidation is not Liquidation.TAKE_OVER or args["by"] == lender
-    return split == right and taker
+    return split == right and (sold or args["by"] == bytes.fromhex(terms.lender[2:]))
+
+
+def _cash(said: Said, *, to: str) -> Cents:
+    """What this party got, by the word of the cash token and not of the book."""
+    who, cents = said.paid or (b"", Cents(0))
+    return cents if who == bytes.fromhex(to[2:]) else Cents(0)
 
 
 def _auction_start(state: _Loan, *, at: Seconds) -> Seconds:

@@ -95,7 +95,8 @@ class Operator:
         try:
             match effect:
                 case OpenOnEvm():
-                    self._evm.book(self.party.account, "open", terms, *self.signed(terms))
+                    signatures = self.signed(terms, *self._parties)
+                    self._evm.book(self.party.account, "open", terms, *signatures)
                 case AttestDeposit(outpoint=outpoint):
                     self._mint(OutPoint.parse(outpoint), agreed)
                 case AttestLoss(outpoint=outpoint, sats=sats):
@@ -161,17 +162,13 @@ class Operator:
         if any(not each.blocks for each in self._evm.said(loan)):
             self._evm.chain.seal()
 
-    def signed(self, terms: Terms) -> tuple[Sig, Sig]:
+    def signed(self, terms: Terms, borrower: Party, lender: Party) -> tuple[Sig, Sig]:
         """Terms as borrower and lender sign them, each with its own key."""
-        borrower, lender = (
-            sign_terms(
-                party.account,
-                terms=terms_mapping(terms),
-                domain=self._evm.contracts.book.domain,
-            )
-            for party in self._parties
+        domain, message = self._evm.contracts.book.domain, terms_mapping(terms)
+        return (
+            sign_terms(borrower.account, terms=message, domain=domain),
+            sign_terms(lender.account, terms=message, domain=domain),
         )
-        return borrower, lender
 
     def _mint(self, outpoint: OutPoint, terms: Terms) -> None:
         self._quorum_sends(

@@ -345,8 +345,11 @@ def wakes(escrow: Escrow) -> tuple[Seconds, ...]:
             moments.append(over)
         if loan.dispute is not None:
             moments.append(Seconds(loan.dispute.at + terms.dispute + 1))
-    if isinstance(loan, Liquidating) and terms.liquidation is Liquidation.AUCTION:
-        moments.append(Seconds(loan.since + auction_life(terms) + 1))
+    if isinstance(loan, Indebted) and terms.liquidation is Liquidation.AUCTION:
+        reason = breach(escrow, at=now)
+        if reason is not None and escrow.system.price is not None:
+            since = auction_start(loan, escrow.system.price, reason)
+            moments.append(Seconds(since + auction_life(terms) + 1))
     return tuple(sorted(Seconds(moment) for moment in moments if moment > now))
 
 

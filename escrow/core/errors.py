@@ -108,6 +108,7 @@ CODES: Final[dict[str, str]] = {
     "withdraw/above-initial-ltv": "what stays would not carry the debt at the initial level",
     "refinance/not-active": "nothing is drawn, or the loan is called or being liquidated",
     "refinance/custody": "new terms may not change what the vault was built on",
+    "refinance/not-agreed": "new terms need the signatures of borrower and new lender",
     "refinance/used": "these terms refinanced a loan before",
     "loan/terms": "these are not the terms in force",
     "auction/running": "the price of the auction still falls",

@@ -48,7 +48,16 @@ from escrow.core.sales import is_stale_auction
 from escrow.core.scripts import DUST, DUST_CHANGE, is_standard_output
 from escrow.core.state import Escrow, Event, Incident, fold
 from escrow.core.terms import MIN_DEPOSIT, Liquidation
-from escrow.core.units import BPS, CENTS_SCALE, MAX_PRICE, Cents, Sats, Seconds, muldiv_up
+from escrow.core.units import (
+    BPS,
+    CENTS_SCALE,
+    MAX_PRICE,
+    Cents,
+    Sats,
+    Seconds,
+    muldiv_down,
+    muldiv_up,
+)
 from escrow.core.verbs.repay import Repay, repay
 
 
@@ -368,7 +377,8 @@ def seized_is_bounded(step: Step) -> bool:
     bound = (paid + (event.split.left == 0)) * (BPS + terms.bonus_bps) * CENTS_SCALE
     if event.kind is Liquidation.AUCTION:
         # At least what is left of the oracle's price when the auction goes stale.
-        bound = (paid + 1) * CENTS_SCALE * BPS**3 // (terms.buf_bps * terms.cusp_bps)
+        floor = terms.buf_bps * terms.cusp_bps
+        bound = muldiv_down((paid + 1) * CENTS_SCALE, BPS**3, floor)
     return (
         event.split.seized <= step.before.token.held
         and event.split.seized * event.price * BPS <= bound

@@ -8,7 +8,7 @@ buyer never profits from rounding. ``EscrowBook.vy`` computes the same numbers.
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from escrow.core.errors import Rejected
@@ -136,25 +136,30 @@ def sell(
 def decay(cut: Bps, *, steps: int) -> int:
     """``(cut ÷ 10,000) ^ steps`` in ``WAD``, rounded down at each multiplication (Maker's ``rpow``
     by squaring)."""
-    base, power = cut * (WAD // BPS), WAD
+    base, power = muldiv_down(cut, WAD, BPS), WAD
     while steps:
         if steps % 2:
             power = muldiv_down(power, base, WAD)
         base = muldiv_down(base, base, WAD)
-        steps //= 2
+        steps >>= 1
     return power
+
+
+def steps_in(terms: Terms, elapsed: Seconds) -> int:
+    """How often an auction's price has fallen."""
+    return muldiv_down(elapsed, 1, terms.step)
 
 
 def is_stale_auction(terms: Terms, *, elapsed: Seconds) -> bool:
     """Must the auction be begun anew? After its tail, or below its cusp."""
     if elapsed > terms.tail:
         return True
-    return decay(terms.cut_bps, steps=elapsed // terms.step) * BPS < terms.cusp_bps * WAD
+    return decay(terms.cut_bps, steps=steps_in(terms, elapsed)) * BPS < terms.cusp_bps * WAD
 
 
 def auction_life(terms: Terms) -> Seconds:
     """The last second at which an auction is not stale."""
-    last = terms.tail // terms.step
+    last = steps_in(terms, terms.tail)
     fallen = bisect_left(
         range(last + 1),
         True,
@@ -165,7 +170,7 @@ def auction_life(terms: Terms) -> Seconds:
 
 def auction_price(terms: Terms, *, price: PriceE8, elapsed: Seconds) -> PriceE8:
     """Price of 1 BTC, ``elapsed`` seconds into an auction that is not stale, rounded up."""
-    part = decay(terms.cut_bps, steps=elapsed // terms.step)
+    part = decay(terms.cut_bps, steps=steps_in(terms, elapsed))
     return PriceE8(muldiv_up(price * terms.buf_bps, part, BPS * WAD))
 
 
@@ -189,3 +194,17 @@ def sell_at(terms: Terms, *, debt: Cents, held: Sats, price: PriceE8, want: Sats
     if left < terms.min_left:
         raise Rejected("liquidate/dust", left=left, least=terms.min_left)
     return Split(repaid, sats, Sats(0), Cents(0), fee, left)
+
+
+def sell_seen(
+    terms: Terms, *, debt: Cents, held: Sats, price: PriceE8, seized: Sats, over: bool
+) -> Split:
+    """The sale at an auction's ``price`` of which is known that ``seized`` coins went, and whether
+    it ended the loan. Raises as ``sell_at``."""
+    split = sell_at(terms, debt=debt, held=held, price=price, want=held if over else seized)
+    paid = split.repaid + split.fee
+    # A cent is worth several sats: who wants a few less than the debt needs pays all of it too.
+    if over and not split.bad_debt and muldiv_up(seized, price, CENTS_SCALE) >= paid:
+        seized = Sats(min(seized, split.seized))
+        return replace(split, seized=seized, surplus=Sats(held - seized))
+    return split

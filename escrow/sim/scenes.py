@@ -43,6 +43,34 @@ def liquidation(world: World) -> None:
     world.mine(2 * loan.terms.confirmations)
 
 
+def partial_sale(world: World) -> None:
+    """The call goes unanswered; just so many coins are sold that the loan goes on at its target,
+    and the borrower repays the rest."""
+    loan = world.open(btc="1.5", principal="50000.00", price="80000", liquidation="partial")
+    world.advance(days=10)
+    world.price("46000")
+    world.advance(days=1, seconds=1)
+    world.liquidate(loan)
+    world.burn(loan, by="liquidator")
+    world.advance(days=20)
+    world.repay(loan)
+    world.release(loan)
+
+
+def auction(world: World) -> None:
+    """The call goes unanswered; the price of the coins falls until somebody takes as many as the
+    debt needs, the rest goes back."""
+    loan = world.open(btc="1.5", principal="50000.00", price="80000", liquidation="auction")
+    world.advance(days=10)
+    world.price("46000")
+    world.advance(days=1, seconds=1)
+    world.advance(minutes=30)
+    world.take(loan)
+    world.burn(loan, by="liquidator")
+    world.burn(loan, by="borrower")
+    world.mine(2 * loan.terms.confirmations)
+
+
 def recovery(world: World) -> None:
     """Lender and custodian vanish; the borrower waits for the timelock and takes its coins."""
     loan = world.open(btc="1.5", principal="50000.00", price="80000")
@@ -58,6 +86,8 @@ SCENES: Final[Mapping[str, Callable[[World], None]]] = MappingProxyType(
         "release": release,
         "margin-call": margin_call,
         "liquidation": liquidation,
+        "partial-sale": partial_sale,
+        "auction": auction,
         "recovery": recovery,
     }
 )

@@ -21,7 +21,7 @@ from escrow.core.regions.system import (
 from escrow.core.rules import ltv_up
 from escrow.core.state import Escrow, Incident
 from escrow.core.terms import Liquidation
-from escrow.core.units import Seconds
+from escrow.core.units import Cents, Seconds
 from escrow.words import coins, moment, money, percent, price, short, span
 
 
@@ -116,6 +116,8 @@ def why(step: Step) -> str:
             return f"a reorganisation dug out {short(outpoint)}"
         case vt.CoinLost(outpoint=outpoint, by=by):
             return f"{short(outpoint)} is gone" + (f", spent by {short(by)}" if by else "")
+        case vt.PayoutSent(payout=payout) if not payout.paid:
+            return f"the quorum signed: {coins(payout.change)} moves within the vault"
         case vt.PayoutSent(payout=payout):
             total = sum(sats for _, sats in payout.paid)
             return (
@@ -141,8 +143,6 @@ def why(step: Step) -> str:
             )
         case vt.CoinPlaced(outpoint=outpoint, generation=number):
             return f"{short(outpoint)} pays the vault's address of generation {number}"
-        case vt.PayoutSent(payout=payout) if not payout.paid:
-            return f"the quorum signed: {coins(payout.change)} moves within the vault"
         case vt.PayoutVoid(txid=txid, by=by):
             return f"{short(txid)} can confirm no more, its burns are owed again" + (
                 f": {short(by)} took a coin of it" if by else ""
@@ -190,11 +190,15 @@ def _reason(reason: ln.Reason, before: Escrow, *, at: Seconds) -> str:
 
 def _liquidated(event: ln.Liquidated, before: Escrow) -> str:
     split = event.split
-    rest = f"; bad debt {money(split.bad_debt)}" if split.bad_debt else ""
-    if split.left:
-        rest = f"; {money(split.left)} stays owed"
-    return (
+    said = (
         f"{_reason(event.reason, before, at=event.at)}; owed {money(event.debt)} at "
-        f"{price(event.price)}: {coins(split.seized)} seized, {coins(split.surplus)} back to the "
-        f"borrower{rest}"
+        f"{price(event.price)}: {coins(split.seized)} "
     )
+    if event.kind is Liquidation.TAKE_OVER:
+        said += "seized"
+    else:
+        said += f"sold for {money(Cents(split.repaid + split.fee))}"
+    if split.left:
+        return f"{said}; {money(split.left)} stays owed"
+    rest = f"; bad debt {money(split.bad_debt)}" if split.bad_debt else ""
+    return f"{said}, {coins(split.surplus)} back to the borrower{rest}"

@@ -77,7 +77,7 @@ def test_what_an_artifact_says(name: str):
     getters = {
         *("allowance", "nonces", "totalSupply", "name", "symbol", "decimals", "supply_cap"),
         *("issuer", "authority", "registrar", "registry", "book", "cash", "pledge", "prices"),
-        *("MIN_DEPOSIT", "rights_of"),
+        *("MIN_DEPOSIT", "rights_of", "auction_cap", "auction_debt"),
     }
     sources = [(ROOT / "contracts" / f"{library}.vy").read_text() for library in LIBRARIES]
     assert unsaid <= getters | {found for source in sources for found in SAID.findall(source)}
@@ -267,6 +267,9 @@ def test_a_dishonest_reader_is_not_fooled_by_repr(lab: Lab):
 
 # Deployment
 
+CAP = 10**10
+"""Cents: principal that may be in auctions at once."""
+
 
 def plan(lab: Lab, **changes: object) -> Deployment:
     fields = {
@@ -285,6 +288,7 @@ def plan(lab: Lab, **changes: object) -> Deployment:
         "attestor_quorum": 1,
         "supply_cap": MAX_MONEY,
         "rotation_delay": 60,
+        "auction_cap": CAP,
     } | changes
     return Deployment(**fields)
 
@@ -349,15 +353,15 @@ def test_a_book_refuses_parts_that_do_not_fit(lab: Lab):
     chain, account = lab.chain, lab.stranger
     parts = [lab.cash, lab.pledge, lab.prices, lab.registry]
     ours = [part.address for part in parts]
-    assert refused(lab, "EscrowBook", *ours[:2], ZERO, ours[3]) == "token/receiver"
+    assert refused(lab, "EscrowBook", *ours[:2], ZERO, ours[3], CAP) == "token/receiver"
     # Ours name another book.
-    assert refused(lab, "EscrowBook", *ours) == "token/not-book"
+    assert refused(lab, "EscrowBook", *ours, CAP) == "token/not-book"
     # These name the book that would be next, and each is in place of a part that fits.
     deploy(plan(lab), account=account, chain=chain)
     book = create_address(raw(account), nonce=9)
     registry, cash, pledge = (create_address(raw(account), nonce=5 + n) for n in range(3))
     rest = raw(lab.authority), registry, book
-    attestors = [b"\1" * 20], 1
+    attestors = [b"\1" * 20], 1, DAY
 
     def put(name: str, *args: object) -> bytes:
         code = creation_code(name, *args)
@@ -377,8 +381,8 @@ def test_a_book_refuses_parts_that_do_not_fit(lab: Lab):
         ((cash, pledge, prices, other), "token/not-registry"),
         ((cash, pledge, prices, lab.registry.address), "token/not-registry"),
     ):
-        assert refused(lab, "EscrowBook", *bad) == code
-    assert put("EscrowBook", cash, pledge, prices, registry) == book
+        assert refused(lab, "EscrowBook", *bad, CAP) == code
+    assert put("EscrowBook", cash, pledge, prices, registry, CAP) == book
 
 
 @pytest.mark.parametrize("name", ["CashToken", "PledgeToken"])

@@ -202,13 +202,13 @@ def test_after_its_time_the_call_stands_whoever_says_what(lab: Lab, who: str):
 
 def test_there_must_be_a_dispute(lab: Lab):
     terms = called(lab, **ARBITER)
-    for who in (lab.stranger, lab.borrower):
-        with refuses("dispute/none"):
+    for who, code in (
+        (lab.keeper, "dispute/not-arbiter"),
+        (lab.borrower, "dispute/not-arbiter"),
+        (lab.stranger, "dispute/none"),
+    ):
+        with refuses(code):
             lab.do(who, "resolve", terms, True)
-    lab.do(lab.borrower, "dispute", terms)
-    lab.do(lab.stranger, "resolve", terms, False)
-    with refuses("dispute/none"):
-        lab.do(lab.stranger, "resolve", terms, True)
 
 
 def test_a_recovered_loan_has_no_dispute_any_more(lab: Lab):

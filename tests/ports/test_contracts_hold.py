@@ -84,6 +84,12 @@ def test_what_is_held_is_not_spent(lab: TokenLab):
         lab.pledge.send(lab.buyer, "transferFrom", who, to, COIN + 1)
     with refuses("token/held"):
         lab.pledge.send(lab.authority, "forcedTransfer", who, to, COIN + 1)
+    lab.pledge.send(lab.authority, "setFrozenTokens", who, 1)
+    with refuses("token/held"):
+        lab.pledge.send(lab.borrower, "transfer", to, COIN + 1)
+    with refuses("token/frozen"):
+        lab.pledge.send(lab.borrower, "transfer", to, COIN)
+    lab.pledge.send(lab.authority, "setFrozenTokens", who, 0)
     lab.pledge.send(lab.borrower, "transfer", to, COIN)
     assert word(lab) == (COIN, 0, COIN, 0)
 

@@ -330,6 +330,19 @@ def test_between_pauses_is_as_long_as_the_last_one_was(lab: Lab, resumed: int | 
     pause(lab, 1)
 
 
+@pytest.mark.parametrize("moment", [50, 100, 150, 199])
+def test_a_round_does_not_bring_the_next_pause_nearer(lab: Lab, moment: int):
+    pause(lab, 100)
+    began = lab.now
+    lab.at(began + moment)
+    lab.post()
+    lab.at(began + 199)
+    with refuses("pause/too-soon"):
+        pause(lab, 1)
+    lab.wait(1)
+    pause(lab, 1)
+
+
 def test_a_pause_is_over_at_its_last_second_by_itself(lab: Lab):
     lab.post()
     pause(lab, 100)

@@ -100,6 +100,9 @@ def test_the_old_terms_count_no_more(lab: Lab, call):
     for who in (lab.borrower, lab.lender, lab.keeper):
         with refuses("loan/terms"):
             lab.do(who, verb, old, *args)
+    for view in ("owed", "ltv"):
+        with refuses("loan/terms"):
+            lab.book.call(view, typed.encode_terms(old))
     # Nor do others that name the loan as their origin and never took its place.
     with refuses("loan/terms"):
         lab.do(lab.borrower, verb, anew(lab, old, nonce=8), *args)

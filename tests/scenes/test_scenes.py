@@ -17,6 +17,8 @@ ENDS = {
     "release": ("RELEASED", "SPENT", "BURNED"),
     "margin-call": ("RELEASED", "SPENT", "BURNED"),
     "liquidation": ("SETTLED", "SPENT", "BURNED"),
+    "partial-sale": ("RELEASED", "SPENT", "BURNED"),
+    "auction": ("SETTLED", "SPENT", "BURNED"),
     "recovery": ("RECOVERED", "RECOVERED", "BURNED"),
 }
 

@@ -85,7 +85,7 @@ class TestAWalletActs:
         sats = world.contract("PledgeToken").functions.free(bytes.fromhex(deal.id[2:])).call()
         script = world.party("borrower").script
         loan = bytes.fromhex(deal.id[2:])
-        assert wallet.act("PledgeToken", "burn", loan, sats, script)["status"] == "0x1"
+        assert wallet.act("PledgeToken", "burn", loan, sats, script, 0)["status"] == "0x1"
         assert deal.phase == "RELEASING"
         assert wallet.ask("evm_increaseTime", 7_200) == "0x1c20"
         assert deal.phase == "RELEASED"
@@ -98,7 +98,7 @@ class TestAWalletActs:
     def test_what_the_contract_refuses_is_mined_and_changes_no_loan(self, wallet: Wallet) -> None:
         deal = wallet.deal
         loan, script = bytes.fromhex(deal.id[2:]), wallet.world.party("borrower").script
-        assert wallet.act("PledgeToken", "burn", loan, 10_000, script)["status"] == "0x0"
+        assert wallet.act("PledgeToken", "burn", loan, 10_000, script, 0)["status"] == "0x0"
         assert (deal.phase, wallet.told) == ("ACTIVE", [])
 
     def test_the_answer_to_a_call_carries_our_code(self, wallet: Wallet) -> None:

@@ -177,6 +177,40 @@ ATTACKS = (
         "nothing: the pledge stays in the vault, for the lender too",
     ),
     Attack(
+        "a_book_that_takes_no_cash",
+        "operator and borrower",
+        "deployed a book that says a loan is repaid and takes nothing for it",
+        "cosigner/loan-state",
+        "nothing: the pledge stays in the vault, for the lender too",
+    ),
+    Attack(
+        "a_book_that_lets_collateral_go",
+        "operator and borrower",
+        "deployed a book without the level of a withdrawal",
+        "cosigner/loan-state",
+        "nothing: the pledge stays in the vault, for the lender too",
+    ),
+    Attack(
+        "a_book_that_ignores_disputes",
+        "operator and lender",
+        "deployed a book in which disputed calls expire, or anybody rejects a dispute; it allows "
+        "the seizure",
+        "cosigner/price",
+    ),
+    Attack(
+        "a_book_that_sells_too_cheap",
+        "operator and a buyer",
+        "deployed a book whose auctions ask half the price",
+        "cosigner/price",
+    ),
+    Attack(
+        "a_book_that_makes_up_terms",
+        "operator and lender",
+        "deployed a book that takes new terms which the borrower never signed; it allows the "
+        "seizure at their level",
+        "cosigner/price",
+    ),
+    Attack(
         "a_false_price_by_a_quorum",
         "all five oracles, who can make any jump, and the lender",
         "sign a price at which the loan is in breach, and seize",
@@ -446,7 +480,12 @@ def on_evm(world: World, deal: Deal, thief: Thief, name: str) -> None:
         ("expire_call", ()),
         ("cure", ()),
         ("take_over", ()),
-        ("liquidate", (2**256 - 1,)),
+        ("liquidate", (2**256 - 1, 0)),
+        ("take", (PLEDGED, 2**256 - 1)),
+        ("redo", ()),
+        ("dispute", ()),
+        ("resolve", (True,)),
+        ("withdraw", (PLEDGED,)),
         ("recovered", ()),
         ("top_up", (1,)),
         ("draw", (1,)),
@@ -466,9 +505,8 @@ def on_evm(world: World, deal: Deal, thief: Thief, name: str) -> None:
     now, domain = world.now, parts.pledge.domain
     price = {"round": world.engine.system.price.round + 1, "price": 10**8, "at": now}
     sig = typed.sign_price(account, price=price, domain=parts.prices.domain)
-    values = tuple(price.values())
-    thief.fails(parts.prices.send, account, "post", *values, [sig])
-    thief.fails(parts.prices.send, account, "post", *values, [sig, sig])
+    for reports in ([(10**8, sig)], 3 * [(10**8, sig)]):
+        thief.fails(parts.prices.send, account, "post", price["round"], now, reports)
     seen = {
         "loan": loan,
         "holder": away,

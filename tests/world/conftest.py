@@ -35,3 +35,28 @@ def new() -> Iterator[Callable[..., World]]:
     yield make
     for each in made:
         each.close()
+
+
+@pytest.fixture(scope="session")
+def _kinds() -> Iterator[dict[str, World]]:
+    made: dict[str, World] = {}
+    yield made
+    for each in made.values():
+        each.close()
+
+
+@pytest.fixture
+def kind(_kinds: dict[str, World]) -> Iterator[Callable[[str], World]]:
+    """As ``world``, with a loan of this kind of liquidation and an arbiter."""
+    forks: list[World] = []
+
+    def make(liquidation: str) -> World:
+        if liquidation not in _kinds:
+            _kinds[liquidation] = World(seed=1)
+            _kinds[liquidation].open(liquidation=liquidation, arbiter="arbiter")
+        forks.append(_kinds[liquidation].fork())
+        return forks[-1]
+
+    yield make
+    for each in forks:
+        each.close()

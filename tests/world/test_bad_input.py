@@ -243,7 +243,24 @@ def test_terms_that_contradict_themselves(world, changes, code):
 def test_terms_that_are_no_terms(world):
     terms = world.terms()
     refuses(world, BadInput, "scenario/unknown-key", lambda: world.terms(colour=3))
-    refuses(world, BadInput, "scenario/value", lambda: world.terms(liquidation="auction"))
+    refuses(world, BadInput, "scenario/value", lambda: world.terms(liquidation="barter"))
+    refuses(world, BadInput, "input/unknown-party", lambda: world.terms(arbiter="nobody"))
+    for name in ("borrower", "lender"):
+        refuses(
+            world,
+            Rejected,
+            "terms/arbiter",
+            lambda name=name: world.offer(world.terms(arbiter=name)),
+        )
+    for liquidation, change, code in (
+        ("take-over", {"target_ltv": 5_000}, "terms/target"),
+        ("partial", {"target_ltv": 6_001}, "terms/target"),
+        ("third-party", {"step": 90}, "terms/auction"),
+        ("auction", {"bonus_bps": 500}, "terms/auction"),
+        ("auction", {"tail": 89}, "terms/auction"),
+    ):
+        wrong = replace(world.terms(liquidation=liquidation), **change)
+        refuses(world, Rejected, code, lambda wrong=wrong: world.offer(wrong))
     same = replace(terms, lender=terms.borrower)
     refuses(world, Rejected, "terms/parties", lambda: world.offer(same))
     for wrong in (

@@ -3,12 +3,14 @@ account that lets another pay for its call (EIP-7702). The engine must follow ei
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from world_lab import agrees, coins
 
 from escrow.adapters.evm.client import terms_mapping
 from escrow.adapters.evm.contracts import create_address, transaction
-from escrow.adapters.evm.typed import encode_terms
+from escrow.adapters.evm.typed import encode_terms, sign_terms
 from escrow.core.errors import Refused
 
 MAX = 2**256 - 1
@@ -55,7 +57,7 @@ def test_a_borrower_buys_its_own_collateral_through_a_contract(world, forwarder)
     parts.cash.send(world.party("liquidator").account, "transfer", forwarder, 10**8)
     forward(world, "borrower", forwarder, parts.cash, "approve", parts.book.address, MAX)
     world.price("23000.00")
-    forward(world, "borrower", forwarder, parts.book, "liquidate", book_terms(deal), MAX)
+    forward(world, "borrower", forwarder, parts.book, "liquidate", book_terms(deal), MAX, 0)
     world.settle()
     assert deal.phase == "LIQUIDATING"
     assert deal.state.incidents == ()
@@ -79,6 +81,28 @@ def test_anyone_repays_through_a_contract(world, forwarder):
     world.settle()
     assert deal.phase == "REPAID"
     assert deal.state.incidents == ()
+    assert world.engine.broken == []
+
+
+def test_new_terms_are_carried_by_a_contract(world, forwarder):
+    """Cosigners look for both signatures in all that the transaction brought."""
+    deal, book = world.loans[0], world.evm.contracts.book
+    new = replace(
+        deal.terms, origin=deal.id, nonce=1, expires_at=world.now + 60, draw_by=world.now + 60
+    )
+    pair = [
+        sign_terms(world.party(name).account, terms=terms_mapping(new), domain=book.domain)
+        for name in ("borrower", "lender")
+    ]
+    terms = encode_terms(terms_mapping(new))
+    forward(world, "stranger", forwarder, book, "refinance", book_terms(deal), terms, *pair)
+    world.settle()
+    assert deal.terms == new
+    [said] = [each for each in world.evm.said(deal.id) if each.name == "Refinanced"]
+    assert said.signed == tuple(world.party(name).address_bytes for name in ("borrower", "lender"))
+    world.repay(deal)
+    world.release(deal)
+    assert deal.phase == "RELEASED"
     assert world.engine.broken == []
 
 

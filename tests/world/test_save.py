@@ -58,6 +58,8 @@ VERBS = st.one_of(
     st.tuples(st.just("repay"), st.sampled_from(["10", "20000", None])),
     st.tuples(st.just("price"), st.sampled_from(["90000", "46000.01", "30000", "0"])),
     st.tuples(st.just("liquidate")),
+    st.tuples(st.just("withdraw"), st.sampled_from(["0.1", "1"])),
+    st.tuples(st.just("refinance")),
     st.tuples(st.just("burn"), st.sampled_from(["borrower", "lender", "stranger"])),
     st.tuples(st.just("recover")),
     st.tuples(st.just("advance"), st.sampled_from([1, HOUR, DAY + 1])),
@@ -81,6 +83,8 @@ def act(world, verb, *args):
             case "send", (btc,):
                 to = deal.vault.address if deal else ""
                 world.pay("borrower", btc=btc, to=to)
+            case "withdraw", (btc,):
+                world.withdraw(btc=btc)
             case (("draw" | "repay"), (amount,)):
                 getattr(world, verb)(None, amount)
             case "burn", (by,):
@@ -156,6 +160,72 @@ def test_a_fork_of_a_fork_of_a_loaded_world(world, tmp_path):
             each.price("46000")
             each.advance(days=1, seconds=1)
         assert print_of(world) == print_of(loaded) == print_of(one) == print_of(two)
+
+
+def lives(name):
+    """What a loan of this kind goes through, in steps between which a world may be saved."""
+
+    def after(world, price):
+        world.price(price)
+        world.advance(days=1, seconds=1)
+
+    def taken(world):
+        world.advance(minutes=40)
+        world.take(btc="0.2")
+
+    return {
+        "take-over": [
+            lambda w: w.refinance(rate_bps=2_000, lender="liquidator"),
+            lambda w: w.withdraw(btc="0.1"),
+            lambda w: w.burn(btc="0.1"),
+            lambda w: w.price("46000"),
+            lambda w: w.dispute(),
+            lambda w: w.advance(days=1),
+            lambda w: w.resolve(upheld=False),
+            lambda w: w.advance(days=1, seconds=1),
+            lambda w: w.liquidate(),
+            lambda w: w.burn(by="liquidator"),
+        ],
+        "third-party": [
+            lambda w: w.price("36000"),
+            lambda w: w.liquidate(pay="20000"),
+            lambda w: w.burn(by="liquidator"),
+            lambda w: w.liquidate(),
+        ],
+        "partial": [
+            lambda w: after(w, "46000"),
+            lambda w: w.liquidate(),
+            lambda w: w.burn(by="liquidator"),
+            lambda w: w.repay(),
+        ],
+        "auction": [
+            lambda w: w.price("36000"),
+            lambda w: w.advance(hours=3),
+            taken,
+            lambda w: w.burn(by="liquidator"),
+            lambda w: w.take(),
+        ],
+    }[name]
+
+
+@pytest.mark.parametrize("name", ["take-over", "third-party", "partial", "auction"])
+def test_a_world_is_saved_at_every_step_of_a_liquidation(kind, tmp_path, name):
+    """Each event of the log has its spelling; the blocks run again to the same roots."""
+    world = kind(name)
+    for step in lives(name):
+        with world.fork() as fork:
+            step(world)
+            step(fork)
+            assert print_of(fork) == print_of(world)
+    world.save(tmp_path / "world")
+    with World.load(tmp_path / "world") as loaded:
+        for each in (world, loaded):
+            each.burn()
+            each.mine(12)
+        assert print_of(loaded) == print_of(world)
+    assert world.loans[0].phase in ("SETTLED", "RELEASED", "WRITTEN_OFF")
+    assert world.engine.broken == []
+    agrees(world)
 
 
 def test_a_saved_world_is_saved_again_alike(world, tmp_path):

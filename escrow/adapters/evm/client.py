@@ -7,18 +7,28 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, cast
 
+from escrow.adapters.evm.abi import decode
 from escrow.adapters.evm.chain import Chain
 from escrow.adapters.evm.contracts import Account, Contract, Contracts, Event
 from escrow.adapters.evm.history import Topics
 from escrow.adapters.evm.refusal import Refusals, role_of
-from escrow.adapters.evm.typed import TERMS, Sig, checksummed, encode_terms, loan_id
+from escrow.adapters.evm.typed import (
+    TERMS,
+    Sig,
+    checksummed,
+    encode_terms,
+    loan_id,
+    terms_signer,
+)
 from escrow.core.decide import Command
-from escrow.core.errors import Rejected
+from escrow.core.errors import BadInput, Rejected
+from escrow.core.phases import terms_of
+from escrow.core.regions.loan import Draft
 from escrow.core.regions.token import Burn
 from escrow.core.roles import Role
 from escrow.core.state import Escrow
 from escrow.core.terms import Liquidation, Terms
-from escrow.core.units import MAX_CENTS, MAX_MONEY, Cents, PriceE8, Sats, Seconds
+from escrow.core.units import MAX_CENTS, Cents, PriceE8, Sats, Seconds
 from escrow.core.verbs.auction import Redo, Take
 from escrow.core.verbs.burn import BurnTokens
 from escrow.core.verbs.cancel import Cancel
@@ -39,10 +49,12 @@ from escrow.core.verbs.retire import Retire
 from escrow.core.verbs.rotate import SawRotation
 from escrow.core.verbs.top_up import TopUp
 from escrow.core.verbs.withdraw import Withdraw
-from escrow.ports import BookEntry, OutPoint, Said
+from escrow.ports import BookEntry, OutPoint, Receipt, Said
 
 PLATFORM: Final = ""
 """Stream of what all loans share."""
+_OF_CASH: Final = ("Drawn", "Repaid", "Liquidated", "Refinanced")
+"""Events of the book after which cash moves."""
 _ALL: Final = 2**63
 """No limit of logs: whoever judges a loan must see all of them."""
 
@@ -65,11 +77,10 @@ def terms_of_words(words: Sequence[Any]) -> Terms:
 
 
 def _liquidated(who: Mapping[str, Any], args: Mapping[str, Any]) -> Command:
-    """What was asked for, read off what came of it. Where nothing is left of the debt, all of it
-    was: the core divides as the book does."""
+    """What was asked for, read off what came of it: the core divides as the book does."""
     kind, over = Liquidation(args["kind"]), not args["left"]
     if kind is Liquidation.AUCTION:
-        return Take(**who, want=MAX_MONEY if over else Sats(args["seized"]))
+        return Take(**who, want=Sats(args["seized"]), over=over)
     pay = MAX_CENTS if over else Cents(args["repaid"] + args["fee"])
     return Liquidate(**who, kind=kind, pay=pay)
 
@@ -181,7 +192,40 @@ class EvmClient:
                 at=Seconds(receipt.timestamp),
                 place=(block, event.log.index),
                 blocks=max(0, head - block + 1),
+                paid=self._paid(event, receipt) if event.name in _OF_CASH else None,
+                signed=self._signed(event) if event.name == "Refinanced" else (),
             )
+
+    def _paid(self, event: Event, receipt: Receipt) -> tuple[bytes, Cents] | None:
+        """The transfer that belongs to an event of the book: the next one, before its next event
+        of cash."""
+        for after in self.contracts.events(receipt.logs):
+            if after.log.index <= event.log.index:
+                continue
+            if after.contract == event.contract and after.name in _OF_CASH:
+                return None
+            if (after.contract, after.name) == ("CashToken", "Transfer"):
+                return after.args["receiver"], Cents(after.args["value"])
+        return None
+
+    def _signed(self, event: Event) -> tuple[bytes, ...]:
+        """Who signed the new terms, by the call of the book that the transaction brought, be it
+        through other contracts."""
+        found, book = self.chain.included(event.log.tx_hash), self.contracts.book
+        assert found is not None
+        function, data = book.artifact.functions["refinance"], found.transaction.data
+        for at in range(len(data)):
+            if not data.startswith(function.selector, at):
+                continue
+            try:
+                _, words, *signatures = decode(function.inputs, data[at + 4 :])
+            except BadInput:
+                continue
+            if words == tuple(event.args["terms"]):
+                terms = terms_mapping(terms_of_words(words))
+                signed = (terms_signer(terms, Sig(*s), domain=book.domain) for s in signatures)
+                return tuple(signed)
+        return ()
 
     def _time_of(self, number: int) -> int:
         block = self.chain.block(number)
@@ -244,20 +288,44 @@ class EvmWatch:
         ours to follow."""
         logs, self.cursor = self._client.chain.logs_since(self.cursor)
         found: list[tuple[str, Command]] = []
+        terms = {
+            loan: terms_of(deal.loan)
+            for loan, deal in deals.items()
+            if not isinstance(deal.loan, Draft)
+        }
         for event in self._client.contracts.events(logs):
-            command = self._command(event)
-            if command is None:
-                continue
             loan = _hex(event.args["loan"]) if "loan" in event.args else PLATFORM
-            if loan == PLATFORM or loan in deals:
+            if loan != PLATFORM and loan not in deals:
+                continue
+            command = self._command(event, terms.get(loan))
+            if isinstance(command, Refinance):
+                terms[loan] = command.terms
+            if command is not None:
                 found.append((loan, command))
         return found
 
-    def _command(self, event: Event) -> Command | None:
+    def _role(self, address: bytes, terms: Terms | None) -> Role:
+        """What somebody is to a loan: its terms say who its parties are, and they may change."""
+        parties = (
+            ()
+            if terms is None
+            else (
+                (terms.borrower, Role.BORROWER),
+                (terms.lender, Role.LENDER),
+                (terms.arbiter, Role.ARBITER),
+            )
+        )
+        for party, role in parties:
+            if address == bytes.fromhex(party[2:]):
+                return role
+        found = self._roles.get(address, Role.STRANGER)
+        return Role.STRANGER if found in {role for _, role in parties} else found
+
+    def _command(self, event: Event, terms: Terms | None) -> Command | None:
         receipt = self._client.chain.receipt(event.log.tx_hash)
         assert receipt is not None
         who: dict[str, Any] = {
-            "by": self._roles.get(receipt.sender, Role.STRANGER),
+            "by": self._role(receipt.sender, terms),
             "at": Seconds(receipt.timestamp),
             "tx": _hex(receipt.tx_hash),
         }
@@ -265,7 +333,7 @@ class EvmWatch:
         # Who called the book is not always who sent the transaction (a contract in between, a
         # delegated account), so where the contract says or implies who it was, that counts.
         if "by" in args:
-            who["by"] = self._roles.get(args["by"], Role.STRANGER)
+            who["by"] = self._role(args["by"], terms)
         borrower = {**who, "by": Role.BORROWER}
         match event.contract, event.name:
             case "PriceRounds", "PricesReported":

@@ -262,11 +262,22 @@ def sign_rekey(signer: Signer, *, rekey: Mapping[str, object], domain: Domain) -
 def rekey_signer(rekey: Mapping[str, object], signature: Sig, *, domain: Domain) -> bytes:
     """Address of who signed that, 20 bytes; empty for what is no signature, or malleable (EIP-2).
     Raises ``BadInput("evm/word")``."""
+    return _signer(REKEY, rekey, signature, domain=domain)
+
+
+def terms_signer(terms: Mapping[str, object], signature: Sig, *, domain: Domain) -> bytes:
+    """As ``rekey_signer``, of terms."""
+    return _signer(TERMS, terms, signature, domain=domain)
+
+
+def _signer(
+    struct: Struct, message: Mapping[str, object], signature: Sig, *, domain: Domain
+) -> bytes:
     parity, low = signature.v - 27, int.from_bytes(signature.s, "big") <= _HALF_ORDER
     if parity not in (0, 1) or not low or len(signature.r) != 32 or len(signature.s) != 32:
         return b""
     raw = signature.r + signature.s + bytes([parity])
-    hashed = digest(REKEY, rekey, domain=domain)
+    hashed = digest(struct, message, domain=domain)
     try:
         key = coincurve.PublicKey.from_signature_and_message(raw, hashed, hasher=None)
     except Exception:  # whatever the library says of what it cannot read

@@ -12,7 +12,7 @@ from escrow.core.realise import auction_start, breached, realise
 from escrow.core.regions.loan import AuctionBegun, Liquidating
 from escrow.core.roles import Role
 from escrow.core.rules import owed
-from escrow.core.sales import auction_price, is_stale_auction, sell_at
+from escrow.core.sales import auction_price, is_stale_auction, sell_seen
 from escrow.core.state import Escrow, Event
 from escrow.core.terms import Liquidation, Terms
 from escrow.core.units import MAX_CENTS, Cents, PriceE8, Sats, Seconds
@@ -45,6 +45,8 @@ class Take:
     tx: str = ""
     room: Cents = MAX_CENTS
     """As of ``Redo``."""
+    over: bool = False
+    """Seen, not asked: ``want`` is what was taken, and it ended the loan."""
 
 
 def redo(escrow: Escrow, command: Redo) -> tuple[Event, ...]:
@@ -82,7 +84,14 @@ def take(escrow: Escrow, command: Take) -> tuple[Event, ...]:
     if asked > command.most:
         raise Rejected("liquidate/slippage", price=asked, most=command.most)
     debt = owed(loan.debt, rate_bps=terms.rate_bps, at=command.at)
-    split = sell_at(terms, debt=debt, held=escrow.token.held, price=asked, want=command.want)
+    split = sell_seen(
+        terms,
+        debt=debt,
+        held=escrow.token.held,
+        price=asked,
+        seized=command.want,
+        over=command.over,
+    )
     done, freed = realise(
         escrow,
         split,

@@ -54,17 +54,18 @@ def dispute(escrow: Escrow, command: Dispute) -> tuple[Event, ...]:
 
 
 def resolve(escrow: Escrow, command: Resolve) -> tuple[Event, ...]:
-    """Raises ``loan/unknown``, ``dispute/none``, ``dispute/not-arbiter``."""
+    """Raises ``loan/unknown``, ``dispute/not-arbiter``, ``dispute/none``."""
     loan = on_evm(escrow.loan)
-    # WHEN
-    if not isinstance(loan, Called) or loan.dispute is None:
-        raise Rejected("dispute/none")
-    # WHO: an arbiter that is late decides nothing any more.
-    late = command.at > loan.dispute.at + loan.terms.dispute
+    dispute = loan.dispute if isinstance(loan, Called) else None
+    # WHO: an arbiter that is late decides nothing any more, and anyone may end it.
+    late = dispute is not None and command.at > dispute.at + loan.terms.dispute
     if not late and command.by is not Role.ARBITER:
         raise Rejected("dispute/not-arbiter", by=command.by.value)
+    # WHEN
+    if not isinstance(loan, Called) or dispute is None:
+        raise Rejected("dispute/none")
     # THEN: a call that stands gives back the cure time that passed meanwhile.
     if command.upheld and not late:
         return (Resolved(command.at, True, Seconds(0), command.tx),)
-    passed = active_seconds(escrow.system, at=command.at) - loan.dispute.active
+    passed = active_seconds(escrow.system, at=command.at) - dispute.active
     return (Resolved(command.at, False, Seconds(loan.deadline + passed), command.tx),)

@@ -1,0 +1,253 @@
+"""What every action takes, from receipts: the one meter of tests and of ``scripts/bench gas``.
+
+The setting is that of a lending market in use: others have loans already, the borrower is new,
+allowances are without end, balances are there, twelve seconds between transactions, quorum 3 of 5.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from contracts_lab import ALL_RIGHTS, AUCTION, DELAY, PARTIAL, PRICE, Lab, raw
+
+from escrow.adapters.evm import typed
+from escrow.adapters.evm.block import Receipt
+from escrow.adapters.evm.contracts import CONTRACTS
+from escrow.core.units import COIN, DAY, HOUR
+
+FILE = Path(__file__).resolve().parents[2] / "contracts" / "gas.json"
+HALF, LOW = PRICE // 2, PRICE * 2 // 5
+"""Prices at which a loan of 70,000.00 on two coins is called, and realised."""
+OTHERS = [bytes([number]) * 20 for number in range(0x44, 0x4E)]
+"""Registered accounts that have nothing."""
+Attestation = dict[str, object]
+Terms = dict[str, Any]
+Observer = Callable[[str, Receipt], None]
+"""Is told each figure's name and receipt, right after the transaction."""
+
+
+class Notes:
+    """Keeps the gas of receipts by name."""
+
+    def __init__(self, observe: Observer | None = None) -> None:
+        self.lab = Lab()
+        self.used: dict[str, int] = {}
+        self.addresses: dict[bytes, str] = {}
+        self.sums: dict[str, tuple[str, ...]] = {}
+        """Which figures some figures are the sums of."""
+        self.observe = observe
+
+    def note(self, name: str, receipt: Receipt) -> None:
+        self.used[name] = receipt.gas_used
+        if self.observe:
+            self.observe(name, receipt)
+        self.lab.wait(12)
+
+    def sum(self, name: str, *parts: str) -> None:
+        self.used[name] = sum(self.used[part] for part in parts)
+        self.sums[name] = parts
+
+    def measure(self) -> dict[str, int]:
+        """Gas by name."""
+        raise NotImplementedError
+
+
+class Meter(Notes):
+    """Our contracts."""
+
+    def __init__(self, observe: Observer | None = None) -> None:
+        super().__init__(observe)
+        lab = self.lab
+        created = [each.receipt for each in lab.chain.transactions()]
+        for name, receipt in zip(CONTRACTS, created, strict=False):
+            assert receipt.contract_address
+            self.used[f"deploy {name}"] = receipt.gas_used
+            self.addresses[receipt.contract_address] = name
+        # Others use the market already, and one loan is in auction.
+        lab.active(sats=3 * COIN, nonce=99)
+        for who in (lab.borrower, lab.buyer):
+            lab.fund(who, 10**12)
+        for who in (lab.buyer, lab.lender, lab.borrower):
+            lab.mint(b"\x05" * 32, COIN, holder=raw(who))
+        lab.wait(12)
+
+    def mint(self, name: str, loan: bytes, *, count: int = 3, **changes: object) -> Attestation:
+        lab = self.lab
+        att = lab.attestation(loan, 2 * COIN, **changes)
+        values, sigs = typed.ATTESTATION.values(att), lab.sign_attestation(att, count=count)
+        self.note(name, lab.pledge.send(lab.keeper, "mint", values, sigs))
+        return att
+
+    def do(self, name: str, who: Any, verb: str, terms: Terms, *args: int) -> None:
+        self.note(name, self.lab.do(who, verb, terms, *args))
+
+    def loan(self, **changes: object) -> Terms:
+        """A loan of 70,000.00 on two coins, at PRICE."""
+        lab = self.lab
+        terms = lab.active(cents=7_000_000, nonce=len(self.used), **changes)
+        lab.wait(12)
+        return terms
+
+    def registry(self) -> None:
+        lab = self.lab
+        self.note("registry.set_rule, new", lab.rule(ALL_RIGHTS, kind=2))
+        self.note("registry.admit, one new account", lab.admit(OTHERS[0]))
+        self.note("registry.admit, nine new accounts", lab.admit(*OTHERS[1:]))
+        self.note("registry.suspend, one", lab.suspend(OTHERS[9]))
+
+    def tokens(self) -> None:
+        lab = self.lab
+        loan, buyer = b"\x06" * 32, raw(lab.buyer)
+        self.mint("pledge.mint 3 of 5, first of a loan, new holder", loan, holder=OTHERS[0])
+        self.mint("pledge.mint 3 of 5, known loan, new holder", loan, holder=OTHERS[1])
+        att = self.mint("pledge.mint 3 of 5, known loan and holder", loan)
+        self.mint("pledge.mint 4 of 5, known loan and holder", loan, count=4)
+        self.note("pledge.burn, part", lab.burn(lab.borrower, loan, COIN))
+        self.note("pledge.retire 3 of 5, free tokens", lab.retire(att))
+        for name, token in (("pledge", lab.pledge), ("cash", lab.cash)):
+            self.note(f"{name}.transfer, to a holder", token.send(lab.lender, "transfer", buyer, 1))
+            self.note(
+                f"{name}.transfer, to a registered account that has none",
+                token.send(lab.lender, "transfer", OTHERS[2], 1),
+            )
+            values = lab.permit(token, lab.lender, raw(lab.keeper), 10)
+            self.note(f"{name}.permit, first", token.send(lab.keeper, "permit", *values))
+            freeze = token.send(lab.authority, "setFrozenTokens", OTHERS[2], 1)
+            self.note(f"{name}.setFrozenTokens", freeze)
+            force = token.send(lab.authority, "forcedTransfer", OTHERS[2], buyer, 1)
+            self.note(f"{name}.forcedTransfer, frozen", force)
+        self.note("cash.mint, to a holder", lab.cash.send(lab.issuer, "mint", buyer, 1))
+
+    def prices(self) -> None:
+        lab = self.lab
+        self.note("prices.post 3 of 5", lab.post(PRICE - COIN, PRICE, PRICE + COIN))
+        self.note("prices.post 5 of 5, a jump", lab.post(*[PRICE * 2] * 5))
+        lab.save()
+        self.note("prices.pause", lab.prices.send(lab.guardian, "pause", HOUR))
+        self.note("prices.resume", lab.prices.send(lab.guardian, "resume"))
+        change = lab.set_change(lab.prices, lab.attestors)
+        self.note("prices.propose_set 3 of 5", lab.propose(lab.prices, change))
+        lab.wait(DELAY)
+        self.note("prices.rotate_set", lab.prices.send(lab.keeper, "rotate_set"))
+        lab.back()
+        lab.forget()
+
+    def whole_loan(self) -> None:
+        """Open with coins in and cash out, top up, repay part, close: as the peers' whole loan."""
+        lab = self.lab
+        terms = lab.terms()
+        lab.post()
+        lab.mint(typed.loan_id(terms), 3 * COIN)
+        self.note("book.open_and_draw", self.open_and_draw(terms, 2 * COIN, 3_000_000))
+        self.do("book.top_up", lab.borrower, "top_up", terms, COIN)
+        self.do("book.draw", lab.borrower, "draw", terms, 1_000_000)
+        self.do("book.repay, part", lab.borrower, "repay", terms, 1_000_000)
+        self.do("book.withdraw, part", lab.borrower, "withdraw", terms, COIN)
+        self.do("book.close", lab.borrower, "close", terms)
+        parts = ("open_and_draw", "top_up", "repay, part", "close")
+        self.sum("whole loan, 4 transactions", *(f"book.{name}" for name in parts))
+
+    def open_and_draw(self, terms: Terms, sats: int, cents: int) -> Receipt:
+        lab, values = self.lab, typed.encode_terms(terms)
+        signed = lab.sign_terms(terms)
+        return lab.book.send(lab.borrower, "open_and_draw", values, *signed, sats, cents)
+
+    def step_by_step(self) -> None:
+        lab = self.lab
+        terms = lab.terms(nonce=2)
+        self.note("book.open", lab.open(terms))
+        lab.mint(typed.loan_id(terms), 2 * COIN)
+        self.do("book.top_up, first", lab.borrower, "top_up", terms, 2 * COIN)
+        lab.post()
+        self.do("book.draw, first", lab.borrower, "draw", terms, 3_000_000)
+        for name, nonce in (("refinance", 3), ("refinance, again", 4)):
+            new = lab.terms(nonce=nonce, origin=typed.loan_id(terms), rate_bps=1_000 + nonce)
+            values = typed.encode_terms(terms), typed.encode_terms(new), *lab.sign_terms(new)
+            self.note(f"book.{name}", lab.book.send(lab.keeper, "refinance", *values))
+            terms = new
+        self.do("book.repay, part, refinanced", lab.borrower, "repay", terms, 1_000_000)
+
+    def margin(self) -> None:
+        lab = self.lab
+        terms = self.loan(arbiter=raw(lab.issuer), dispute=DAY)
+        lab.post(HALF)
+        self.do("book.margin_call", lab.keeper, "margin_call", terms)
+        lab.post(PRICE)
+        self.do("book.cure", lab.keeper, "cure", terms)
+        lab.post(HALF)
+        lab.do(lab.keeper, "margin_call", terms)
+        self.do("book.dispute", lab.borrower, "dispute", terms)
+        self.do("book.resolve", lab.issuer, "resolve", terms, False)
+        lab.stay_fresh(lab.now + DAY + HOUR, HALF)
+        self.do("book.expire_call", lab.keeper, "expire_call", terms)
+        self.do("book.take_over", lab.lender, "take_over", terms)
+
+    def sales(self) -> None:
+        """To a third party: part, then all; all at once; with bad debt; to a target."""
+        lab = self.lab
+        terms = self.loan(liquidation=1)
+        lab.post(LOW)
+        self.do("book.liquidate, part", lab.buyer, "liquidate", terms, 3_500_000, 0)
+        for name, price, kind in (
+            ("book.liquidate, all", LOW, {"liquidation": 1}),
+            ("book.liquidate, bad debt", PRICE // 5, {"liquidation": 1}),
+            ("book.liquidate, to a target", LOW, PARTIAL),
+        ):
+            terms = self.loan(**kind)
+            lab.post(price)
+            self.do(name, lab.buyer, "liquidate", terms, 2**63, 0)
+
+    def auctions(self) -> None:
+        """The first one ever, then such as find others under way."""
+        lab = self.lab
+        for name in ("first auction ever", "others under way"):
+            terms = self.loan(**AUCTION)
+            lab.post(LOW)
+            self.do(f"book.take, part, {name}", lab.buyer, "take", terms, COIN // 4, 2**63)
+        self.do("book.take, part, again", lab.buyer, "take", terms, COIN // 4, 2**63)
+        self.do("book.take, rest", lab.buyer, "take", terms, 2 * COIN, 2**63)
+        terms = self.loan(**AUCTION)
+        lab.post(LOW)
+        self.do("book.take, all", lab.buyer, "take", terms, 2 * COIN, 2**63)
+        terms = self.loan(**AUCTION)
+        lab.post(HALF)
+        lab.do(lab.keeper, "margin_call", terms)
+        lab.stay_fresh(lab.now + DAY + HOUR, HALF)
+        self.do("book.expire_call, to an auction", lab.keeper, "expire_call", terms)
+        lab.stay_fresh(lab.now + 3 * HOUR, HALF)
+        self.do("book.redo, of a stale auction", lab.keeper, "redo", terms)
+        self.do("book.close, in auction", lab.borrower, "close", terms)
+
+    def endings(self) -> None:
+        lab = self.lab
+        terms = lab.opened(sats=COIN, nonce=5)
+        self.do("book.cancel, with tokens pledged", lab.borrower, "cancel", terms)
+        lab.save()
+        terms = lab.opened(nonce=6)
+        lab.at(terms["recover_at"])
+        self.do("book.recovered", lab.keeper, "recovered", terms)
+        lab.back()
+        lab.forget()
+
+    def measure(self) -> dict[str, int]:
+        for each in (
+            self.registry,
+            self.tokens,
+            self.prices,
+            self.whole_loan,
+            self.step_by_step,
+            self.endings,
+            self.margin,
+            self.sales,
+            self.auctions,
+        ):
+            each()
+        return self.used
+
+
+def written_down() -> dict[str, int]:
+    """What contracts/gas.json says."""
+    return dict(json.loads(FILE.read_text()))

@@ -1,0 +1,1 @@
+"""Other people's lending contracts on our own chain, for the gas that they take beside ours."""
