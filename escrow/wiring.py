@@ -9,11 +9,11 @@ from functools import partial
 
 from escrow.actors.attestor import Attestor
 from escrow.actors.cosigner import Cosigner
-from escrow.actors.entitlement import PriceRules
 from escrow.actors.generations import Agreement, Generations
 from escrow.actors.operator import Operator
 from escrow.actors.oracle import Oracle
 from escrow.actors.party import Party
+from escrow.actors.reckoning import PriceRules
 from escrow.actors.vaults import Plan, Vaults, cosigner_names, new_parties
 from escrow.adapters.bitcoin.keys import derive_seed
 from escrow.adapters.bitcoin.node import Node

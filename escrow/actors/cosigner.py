@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from escrow.actors.entitlement import PriceRules, check_rested, judge_burns
+from escrow.actors.entitlement import check_rested, judge_burns
 from escrow.actors.generations import Generations
 from escrow.actors.party import Party
+from escrow.actors.reckoning import PriceRules
 from escrow.actors.reserves import fee_of, reserves
 from escrow.adapters.bitcoin.musig import MusigSigner
 from escrow.adapters.bitcoin.policy import SEQUENCE_REPLACEABLE

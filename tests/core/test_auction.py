@@ -283,3 +283,24 @@ def test_coins_are_to_be_taken_or_the_auction_begun_anew() -> None:
 def test_a_call_price_needs_no_auction() -> None:
     escrow = priced(active(**AUCTION), AT_CALL, at=AT)
     assert all(not isinstance(each, RealiseCollateral | RedoAuction) for each in due(escrow))
+
+
+def test_a_take_that_was_seen_to_end_the_loan_does() -> None:
+    """Of an event is known what was taken, not what was wanted: a sat less costs the same."""
+    escrow = breached()
+    whole = decide(escrow, Take(Role.LIQUIDATOR, AT, ONE))[0].split
+    less = Sats(whole.seized - 1)
+    seen = decide(escrow, Take(Role.LIQUIDATOR, AT, less, over=True))[0].split
+    assert seen == decide(escrow, Take(Role.LIQUIDATOR, AT, less))[0].split
+    assert (seen.repaid, seen.surplus) == (whole.repaid, whole.surplus + 1)
+
+
+@pytest.mark.parametrize("stage", [breached, foreclosed], ids=["unmarked", "marked"])
+def test_it_is_looked_at_when_it_is_stale(stage) -> None:
+    """Also one that nobody marked: it runs from the price that breached the level."""
+    escrow = stage(tail=Seconds(1_800), step=Seconds(90))
+    since = AT if stage is breached else escrow.loan.since
+    assert since + 1_801 in wakes(escrow)
+    for moment, is_due in ((1_800, False), (1_801, True)):
+        late = play(escrow, Tick(Role.WATCHER, Seconds(since + moment)))
+        assert any(isinstance(each, RedoAuction) for each in due(late)) is is_due

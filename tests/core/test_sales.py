@@ -26,6 +26,7 @@ from escrow.core.sales import (
     sell_all,
     sell_at,
     sell_part,
+    sell_seen,
 )
 from escrow.core.terms import Liquidation, Terms
 from escrow.core.units import COIN, MAX_CENTS, MAX_MONEY, Bps, Cents, PriceE8, Sats, Seconds
@@ -400,3 +401,27 @@ def test_a_take_as_fractions(debt, held, price, want, fee) -> None:
     assert paid >= worth(done.seized, price) > paid - 1 - worth(1, price)
     assert 0 <= done.fee <= paid * Fraction(fee, 10_000) + 1
     assert done.bad_debt == 0 or done.seized == held
+
+
+@given(CENTS, SATS, PRICES, SATS, BONUS, st.integers(1, 100))
+def test_what_was_taken_tells_what_was_sold(debt, held, price, want, fee, more) -> None:
+    """Also where a few sats less than the debt needs cost as much."""
+    facts = {"debt": debt, "held": held, "price": price}
+    done = outcome(lambda: sell_at(auction(fee_bps=fee), want=want, **facts))[1]
+    assume(done is not None)
+    over = not done.left
+    seen = sell_seen(auction(fee_bps=fee), seized=done.seized, over=over, **facts)
+    assert seen == done
+    if over:
+        # Nobody is believed to have got more than the debt needs.
+        lie = Sats(done.seized + more)
+        assert sell_seen(auction(fee_bps=fee), seized=lie, over=True, **facts).seized < lie
+
+
+def test_five_sats_less_end_the_loan_too() -> None:
+    facts = {"debt": Cents(2_400_000), "held": Sats(COIN), "price": PriceE8(30_000 * 10**8)}
+    whole = sell_at(auction(), want=Sats(COIN), **facts)
+    less = sell_at(auction(), want=Sats(whole.seized - 5), **facts)
+    assert (whole.seized, less.seized, less.left) == (80_000_000, 79_999_995, 0)
+    assert less.repaid == whole.repaid
+    assert sell_seen(auction(), seized=less.seized, over=True, **facts) == less

@@ -33,7 +33,7 @@ from attack_lab import (
 from world_lab import burn_on_evm
 
 from escrow.actors.cosigner import Cosigner
-from escrow.actors.entitlement import PriceRules
+from escrow.actors.reckoning import PriceRules
 from escrow.adapters.bitcoin import psbt as bip174
 from escrow.adapters.bitcoin.policy import read_transaction
 from escrow.adapters.bitcoin.vault import Vault, compile_vault
