@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "tests" / "ports"))
 
-from gas_account import account_of  # noqa: E402
+from gas_account import accounts  # noqa: E402
 from gas_meter import Meter  # noqa: E402
 from gas_peers.morpho import MorphoMeter  # noqa: E402
 from gas_peers.solidity import MODULES  # noqa: E402
@@ -35,10 +35,10 @@ def account(action: str) -> str:
         sys.exit(f"no such action: {action}\nthere are: {'; '.join(b.action for b in bars())}")
     parts = []
     if bar.ours:
-        parts.append(f"ours: {bar.ours}\n{account_of(bar.ours, by=Meter).table()}")
+        parts.append(f"ours: {bar.ours}\n{accounts(Meter)[bar.ours].table()}")
     if bar.morpho:
         fetch_tools()
-        parts.append(f"Morpho: {bar.morpho}\n{account_of(bar.morpho, by=MorphoMeter).table()}")
+        parts.append(f"Morpho: {bar.morpho}\n{accounts(MorphoMeter)[bar.morpho].table()}")
     return "\n\n".join(parts)
 
 

@@ -74,7 +74,7 @@ def _unless(condition: str, code: str, *, indent: int = 4) -> str:
     return f'{pad}if {condition}:\n{pad}    self._refuse("{code}")\n'
 
 
-VERDICT, WORDS, WATCH, VIEWS = "verdict", "words", "watch", "views"
+VERDICT, WORDS, WATCH = "verdict", "words", "watch"
 MUTANTS = [
     # --- a boundary, one off ---
     Mutant(
@@ -179,7 +179,7 @@ MUTANTS = [
         "PriceRounds",
         "    if block.timestamp < word >> 212:\n        return PAUSED",
         "    if block.timestamp <= word >> 212:\n        return PAUSED",
-        WORDS,
+        VERDICT,
         "the_guardian_pauses",
     ),
     # --- rounding the wrong way ---
@@ -188,7 +188,7 @@ MUTANTS = [
         "EscrowBook",
         "return self._ceil(interest_acc, INTEREST_DEN)",
         "return interest_acc // INTEREST_DEN",
-        WATCH,
+        WORDS,
         "interest_is_paid_first",
     ),
     Mutant(
@@ -212,7 +212,7 @@ MUTANTS = [
         "EscrowBook",
         "self._ceil((debt - target) * keep, CENTS_SCALE * share)",
         "(debt - target) * keep // (CENTS_SCALE * share)",
-        WORDS,
+        WATCH,
         "a_sale_stops_at_its_target",
     ),
     # --- missing authority ---

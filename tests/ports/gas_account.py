@@ -167,23 +167,21 @@ def mnemonic_of(run: Any) -> str:
     return str(getattr(run, "mnemonic", None) or run.__wrapped__.mnemonic)
 
 
-def account_of(name: str, *, by: Callable[[Observer], Notes]) -> Account:
-    """Of a figure that a meter measures; where that is a sum, of all its transactions.
-
-    Raises ``KeyError`` for a name that the meter does not know.
-    """
+def accounts(by: Callable[[Observer], Notes]) -> dict[str, Account]:
+    """Of all figures that a meter measures; where one is a sum, of all its transactions."""
     watch, found = Watch(), dict[str, Account]()
 
-    def observe(each: str, receipt: Receipt) -> None:
+    def observe(name: str, receipt: Receipt) -> None:
         included = meter.lab.chain.included(receipt.tx_hash)
         assert included
-        found[each] = watch.take(included.transaction, receipt, meter.addresses)
+        found[name] = watch.take(included.transaction, receipt, meter.addresses)
 
     with watch.on():
         meter = by(observe)
         meter.measure()
-    whole = Account()
-    for part in meter.sums.get(name, (name,)):
-        whole.gas.update(found[part].gas)
-        whole.times.update(found[part].times)
-    return whole
+    for name, parts in meter.sums.items():
+        found[name] = Account()
+        for part in parts:
+            found[name].gas.update(found[part].gas)
+            found[name].times.update(found[part].times)
+    return found

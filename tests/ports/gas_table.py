@@ -12,7 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-FILE = Path(__file__).resolve().parents[2] / "contracts" / "gas_bars.json"
+CONTRACTS = Path(__file__).resolve().parents[2] / "contracts"
+FILE = CONTRACTS / "gas_bars.json"
+PAGE = CONTRACTS / "README.md"
+BEGIN, END = "<!-- gas -->\n", "<!-- /gas -->\n"
+"""Between these the page has the table."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +27,9 @@ class Bar:
     ours: str | None
     """Name in contracts/gas.json; None where the action needs no transaction at all."""
     morpho: str | None = None
-    """Name among the figures that ``gas_peers.morpho`` measures."""
+    """Name among the figures that ``gas_peers.morpho`` measures;"""
+    whose: str = "Morpho Blue"
+    """and whose contract it is of."""
     others: Mapping[str, int] = field(default_factory=dict)
     """Who else offers the action, measured elsewhere in the same setting."""
     bar: int | None = None
@@ -39,12 +45,14 @@ class Line:
     ours: int
     morpho: int | None
     """None where it is not offered, or was not measured."""
+    whose: str
     other: int | None
     """The cheapest of the others;"""
     who: str
     """and who that is."""
     most: int
     """The bar."""
+    why: str
 
     @property
     def missed(self) -> int:
@@ -57,17 +65,26 @@ class Line:
 
     def text(self) -> str:
         other = f"{self.other:,} {self.who}" if self.other is not None else ""
+        if self.whose != "Morpho Blue":
+            other = f"(measured: {self.whose})"
         morpho = f"{self.morpho:,}" if self.morpho is not None else "—"
         return (
             f"  {self.action:<43} {self.ours:>9,} {morpho:>9} {self.most:>9,}"
             f" {self.verdict():<18} {other}".rstrip()
         )
 
+    def markdown(self) -> str:
+        others = [f"{self.morpho:,} {self.whose}"] if self.morpho is not None else []
+        others += [f"{self.other:,} {self.who}"] if self.other is not None else []
+        cells = (self.action, f"{self.ours:,}", f"{self.most:,}", self.verdict(), ", ".join(others))
+        return f"| {' | '.join(cells)} |\n"
+
     def json(self) -> dict[str, object]:
         return {
             "action": self.action,
             "ours": self.ours,
             "morpho": self.morpho,
+            "whose": self.whose,
             "others": {self.who: self.other} if self.who else {},
             "bar": self.most,
             "verdict": "missed" if self.missed else "met",
@@ -95,9 +112,11 @@ def line(bar: Bar, *, ours: Mapping[str, int], morpho: Mapping[str, int]) -> Lin
         action=bar.action,
         ours=ours[bar.ours] if bar.ours else 0,
         morpho=peer,
+        whose=bar.whose,
         other=other,
         who=who,
         most=bar.bar if bar.bar is not None else min(rivals),
+        why=bar.why,
     )
 
 
@@ -108,3 +127,20 @@ def rewrite(missed: Mapping[str, int]) -> None:
         row["missed"] = missed[row["action"]]
     text = ",\n ".join(json.dumps(row, ensure_ascii=False) for row in rows)
     FILE.write_text(f"[\n {text}\n]\n")
+
+
+def page(table: list[Line]) -> str:
+    """The table as the contracts' page shows it, with what was missed and why."""
+    head = "| action | here | bar | | cheapest of others |\n| --- | ---: | ---: | --- | --- |\n"
+    whys = [f"* Missed, {line.action}: {line.why}\n" for line in table if line.missed]
+    return head + "".join(line.markdown() for line in table) + "\n" + "".join(whys)
+
+
+def on_page() -> str:
+    """What the page says now."""
+    return PAGE.read_text().split(BEGIN)[1].split(END)[0]
+
+
+def rewrite_page(table: list[Line]) -> None:
+    before, rest = PAGE.read_text().split(BEGIN)
+    PAGE.write_text(before + BEGIN + page(table) + END + rest.split(END)[1])

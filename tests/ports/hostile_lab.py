@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from book_lab import ANY
-from contracts_lab import AUCTION_CAP, DELAY, DEVIATION, HEARTBEAT, Lab, raw
+from contracts_lab import ALL_RIGHTS, AUCTION_CAP, DELAY, DEVIATION, HEARTBEAT, Lab, raw
 from eth_abi import decode, encode
 from eth_account.signers.local import LocalAccount
 from eth_hash.auto import keccak
@@ -58,7 +58,7 @@ class HostileLab(Lab):
         self.contracts = made
         self.cash, self.prices = made.cash, made.prices
         self.pledge, self.book, self.registry = made.pledge, made.book, made.registry
-        self.rule(31)
+        self.rule(ALL_RIGHTS)
         self.admit(*(raw(each) for each in (self.borrower, self.lender, self.keeper, self.buyer)))
         # So that it could pay a debt itself.
         self.cash.send(who, "mint", self.cash.address, 10**12)

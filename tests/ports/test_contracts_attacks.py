@@ -20,7 +20,11 @@ from book_lab import (
     refinance,
 )
 from contracts_lab import (
+    ALL_RIGHTS,
     BATCH_GAS,
+    FOR_EVER,
+    JURISDICTION,
+    KIND,
     PRICE,
     REPAID,
     Lab,
@@ -83,8 +87,8 @@ def test_signatures_of_another_book(lab: Lab):
     other, `loan/unknown`.
     """
     second = deploy(lab.plan, account=lab.stranger, chain=lab.chain)
-    everyone = [(raw(who), 1, 643, 2**40 - 1) for who in (lab.borrower, lab.lender)]
-    second.registry.send(lab.registrar, "set_rule", 1, 643, 31)
+    everyone = [(raw(who), KIND, JURISDICTION, FOR_EVER) for who in (lab.borrower, lab.lender)]
+    second.registry.send(lab.registrar, "set_rule", KIND, JURISDICTION, ALL_RIGHTS)
     second.registry.send(lab.registrar, "admit", everyone, gas=BATCH_GAS)
     terms = lab.opened(sats=COIN)
     values = typed.encode_terms(terms)

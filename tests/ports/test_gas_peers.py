@@ -4,16 +4,17 @@ comparison stand on the same ground."""
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from gas_account import account_of
+from gas_account import accounts
 from gas_meter import written_down
 from gas_peers.morpho import MorphoMeter
-from gas_table import bars
+from gas_table import bars, lines, on_page, page, rewrite_page
 
 ELSEWHERE = {
     "add collateral, new borrower": 70_927,
@@ -58,10 +59,18 @@ def test_every_action_of_the_table_that_morpho_offers_is_measured(morpho: dict[s
     assert {bar.morpho for bar in bars()} - {None} <= morpho.keys()
 
 
-def test_morphos_account_is_whole(morpho: dict[str, int]):
-    parts = account_of("borrow again", by=MorphoMeter)
-    assert parts.total() == morpho["borrow again"]
-    assert parts.times["cold SLOAD", "Morpho"] == 4
+def test_morphos_accounts_are_whole(morpho: dict[str, int]):
+    explained = accounts(MorphoMeter)
+    assert {name: each.total() for name, each in explained.items()} == morpho
+    assert explained["borrow again"].times["cold SLOAD", "Morpho"] == 4
+    assert explained["withdraw all"].of("refund") == -4_800, "the position's slot is cleared"
+
+
+def test_the_page_of_the_contracts_shows_the_table(morpho: dict[str, int]):
+    table = lines(written_down(), morpho=morpho)
+    if os.environ.get("ESCROW_REWRITE"):
+        rewrite_page(table)
+    assert on_page() == page(table)
 
 
 def test_the_bench_prints_both_sides_of_one_run(morpho: dict[str, int]):
