@@ -337,14 +337,15 @@ def wakes(escrow: Escrow) -> tuple[Seconds, ...]:
     runs_from = max(now, pause.until) if pause else now
     if isinstance(loan, Indebted):
         moments += [terms.maturity + terms.grace + 1, runs_from]
-    if isinstance(loan, Called):
-        # Only if the active clock runs that far: once it stands, time alone brings nothing.
+    if isinstance(loan, Called) and loan.dispute is not None:
+        moments.append(Seconds(loan.dispute.at + terms.dispute + 1))
+    elif isinstance(loan, Called):
+        # Only if the active clock runs that far: once it stands, time alone brings nothing. Nor
+        # does it when the deadline is past.
         left = loan.deadline - active_seconds(escrow.system, at=now)
-        over = Seconds(runs_from + max(0, left) + 1)
-        if is_fresh(escrow.system, at=over):
+        over = Seconds(runs_from + left + 1)
+        if left >= 0 and is_fresh(escrow.system, at=over):
             moments.append(over)
-        if loan.dispute is not None:
-            moments.append(Seconds(loan.dispute.at + terms.dispute + 1))
     if isinstance(loan, Indebted) and terms.liquidation is Liquidation.AUCTION:
         reason = breach(escrow, at=now)
         if reason is not None and escrow.system.price is not None:

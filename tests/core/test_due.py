@@ -70,6 +70,7 @@ from escrow.core.due import (
     wakes,
 )
 from escrow.core.laws import Step, broken
+from escrow.core.regions.system import active_seconds
 from escrow.core.regions.token import Burn
 from escrow.core.regions.vault import Payout
 from escrow.core.roles import Role
@@ -78,6 +79,7 @@ from escrow.core.terms import MIN_DEPOSIT, Liquidation
 from escrow.core.units import DAY, HOUR, PriceE8, Sats, Seconds
 from escrow.core.verbs.accept import Accept
 from escrow.core.verbs.burn import BurnTokens
+from escrow.core.verbs.dispute import Dispute
 from escrow.core.verbs.draw import Draw
 from escrow.core.verbs.mint import Mint
 from escrow.core.verbs.offer import Offer
@@ -294,7 +296,7 @@ def test_when_to_look_again(build, moments: list[int]) -> None:
 
 
 def test_a_call_whose_time_is_over_is_looked_at_a_second_later() -> None:
-    escrow = kept_fresh(called(), until=Seconds(LATER + TERMS.cure + HOUR))
+    escrow = kept_fresh(called(), until=Seconds(called().loan.deadline))
     assert wakes(escrow)[0] == escrow.system.clock + 1
 
 
@@ -502,3 +504,20 @@ def test_an_idle_day_is_owed_nothing_new(build) -> None:
     """What is owed depends on state alone: asking again gives the same answer."""
     escrow = until(build(), NOW + DAY)
     assert due(escrow) == due(escrow)
+
+
+def test_a_call_past_its_time_is_not_looked_at_each_second() -> None:
+    """Between restore and call level it neither expires nor is cured, and time changes nothing."""
+    between = PriceE8(36_000 * 10**8)
+    late = kept_fresh(called(), until=Seconds(LATER + TERMS.cure + 2 * HOUR), price=between)
+    assert late.loan.deadline < active_seconds(late.system, at=late.system.clock)
+    assert due(late) == ()
+    assert list(wakes(late)) == [DEFAULTS, RECOVERS]
+
+
+def test_while_a_call_is_disputed_only_the_end_of_that_is_waited_for() -> None:
+    escrow = called(arbiter="0x" + "a0" * 20, dispute=Seconds(3 * DAY))
+    disputed = play(escrow, Dispute(Role.BORROWER, Seconds(escrow.system.clock)))
+    end = disputed.loan.dispute.at + 3 * DAY + 1
+    late = kept_fresh(disputed, until=Seconds(LATER + TERMS.cure + 2 * HOUR))
+    assert [moment for moment in wakes(late) if moment not in (DEFAULTS, RECOVERS)] == [end]
