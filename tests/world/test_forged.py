@@ -295,7 +295,7 @@ def test_a_loan_that_was_repaid_under_new_terms(kind):
         (more("Repaid", principal=-1), STATE),
         (unpaid("Repaid"), STATE),
         (never("Repaid"), STATE),
-        (says("Refinanced", at=-10), STATE),  # the dearer rate for longer
+        (says("Refinanced", at=-HOUR), STATE),  # the dearer rate for longer
     ]
     judge(world, deal, psbt, lies)
 
@@ -305,7 +305,7 @@ def test_terms_that_were_replaced_do_not_come_back(kind):
     world = kind("take-over")
     [deal] = world.loans
     soon = world.now + HOUR
-    world.refinance(deal, rate_bps=100, expires_at=soon, draw_by=soon)
+    world.refinance(deal, rate_bps=100, principal=6_000_000, expires_at=soon, draw_by=soon)
     world.advance(seconds=1)
     world.refinance(deal, rate_bps=2_000)
     cheap, dear = [each for each in world.evm.said(deal.id) if each.name == "Refinanced"]
