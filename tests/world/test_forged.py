@@ -12,6 +12,8 @@ from world_lab import burn_on_evm
 
 from escrow.adapters.evm.client import terms_mapping
 from escrow.core.errors import Refused
+from escrow.core.rules import Debt, owed
+from escrow.core.sales import auction_price, sell_at
 from escrow.core.terms import Liquidation
 from escrow.core.units import HOUR
 
@@ -174,6 +176,27 @@ def test_a_part_and_the_rest_taken_in_an_auction(kind):
     judge(world, deal, psbt, lies)
 
 
+def stale(world, deal):
+    """All was taken a second after the tail, at what the price would be by then."""
+    drawn, sold = (
+        next(each for each in world.evm.said(deal.id) if each.name == name)
+        for name in ("Drawn", "Liquidated")
+    )
+    price, terms = world.engine.system.price, deal.terms
+    elapsed = terms.tail + 1
+    at = price.at + elapsed
+    lent = Debt(principal=drawn.args["amount"], accrued_to=drawn.at)
+    split = sell_at(
+        terms,
+        debt=owed(lent, rate_bps=terms.rate_bps, at=at),
+        held=PLEDGED,
+        price=auction_price(terms, price=price.price, elapsed=elapsed),
+        want=PLEDGED,
+    )
+    later = {"repaid": split.repaid, "bad_debt": split.bad_debt}
+    return says("Liquidated", at=at - sold.at, **later)
+
+
 def test_all_taken_with_a_loss(kind):
     world = kind("auction")
     [deal] = world.loans
@@ -186,6 +209,7 @@ def test_all_taken_with_a_loss(kind):
         (more("Liquidated", bad_debt=-1), PRICE),
         (says("Liquidated", at=90), PRICE),
         (says("Liquidated", at=-90), PRICE),
+        (stale(world, deal), PRICE),
     ]
     judge(world, deal, psbt, lies)
 
