@@ -289,7 +289,7 @@ def _liquidated(state: Reckoned, said: Said) -> Reckoned:
         after, at=at, level=terms.restore_ltv
     ):
         return replace(after, expired=False, deadline=None, dispute=None)
-    if terms.liquidation is Liquidation.AUCTION:
+    if terms.liquidation is Liquidation.AUCTION and allowed:
         start = _auction_start(state, at=at)
         return replace(after, expired=True, auction=start, deadline=None, dispute=None)
     return after
@@ -309,11 +309,13 @@ def _is_allowed(state: Reckoned, said: Said, split: Split) -> bool:
     try:
         if terms.liquidation is Liquidation.AUCTION:
             elapsed = Seconds(at - _auction_start(state, at=at))
+            if elapsed < 0 or is_stale_auction(terms, elapsed=elapsed):
+                return False
             asked = auction_price(terms, price=price.price, elapsed=elapsed)
             right = sell_seen(
                 terms, debt=debt, held=state.held, price=asked, seized=split.seized, over=over
             )
-            return split == right and not is_stale_auction(terms, elapsed=elapsed)
+            return split == right
         right = sell(
             terms,
             debt=debt,

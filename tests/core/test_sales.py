@@ -414,9 +414,8 @@ def test_what_was_taken_tells_what_was_sold(debt, held, price, want, fee, more) 
     assert seen == done
     if over:
         # Nobody is believed to have got more than the debt needs.
-        most = sell_at(auction(fee_bps=fee), want=held, **facts).seized
-        lie = Sats(most + more)
-        assert sell_seen(auction(fee_bps=fee), seized=lie, over=True, **facts).seized < lie
+        need, lie = sell_at(auction(fee_bps=fee), want=held, **facts).seized, done.seized + more
+        assert sell_seen(auction(fee_bps=fee), seized=lie, over=True, **facts).seized <= need
 
 
 def test_five_sats_less_end_the_loan_too() -> None:

@@ -21,21 +21,25 @@ CALLED, BREACHED = "46000.00", "36000.00"  # at 72 % and at 93 %
 class Heard:
     """The EVM as it would read if the contracts had said something else."""
 
-    def __init__(self, evm, change):
+    def __init__(self, evm, change, told):
         self._evm = evm
         self._change = change
+        self._told = told
+        """What it does say, once it was read."""
 
     def __getattr__(self, name):
         return getattr(self._evm, name)
 
     def said(self, loan):
-        return self._changed(self._evm.said(loan))
+        return self._changed(("said", loan), lambda: self._evm.said(loan))
 
     def rounds(self, **span):
-        return self._changed(self._evm.rounds(**span))
+        return self._changed(tuple(span.values()), lambda: self._evm.rounds(**span))
 
-    def _changed(self, said):
-        found = [self._change(each) for each in said]
+    def _changed(self, key, read):
+        if key not in self._told:
+            self._told[key] = read()
+        found = [self._change(each) for each in self._told[key]]
         many = [each if isinstance(each, tuple) else (each,) for each in found]
         return tuple(each for some in many for each in some if each is not None)
 
@@ -87,12 +91,12 @@ def burned(world, deal, by):
 
 def judge(world, deal, psbt, lies):
     """Every cosigner signs for what was said, and refuses each of the lies with its code."""
-    terms, script = deal.state.agreed, deal.vault.script_pubkey
+    terms, script, told = deal.state.agreed, deal.vault.script_pubkey, {}
     for honest in world._wires.cosigners:
         honest.review(psbt, terms=terms, script=script)
         for change, code in lies:
             cosigner = copy(honest)
-            cosigner._evm = Heard(honest._evm, change)
+            cosigner._evm = Heard(honest._evm, change, told)
             with pytest.raises(Refused) as refusal:
                 cosigner.sign(psbt, terms=terms, script=script)
             assert refusal.value.code == code, (cosigner, lies.index((change, code)))
