@@ -141,8 +141,8 @@ MUTANTS = [
     Mutant(
         "the arbiter is late in its last second",
         "EscrowBook",
-        "late: bool = block.timestamp > (begun & MASK_40) + terms.dispute",
-        "late: bool = block.timestamp >= (begun & MASK_40) + terms.dispute",
+        "late: bool = disputed and block.timestamp > (begun & MASK_40) + terms.dispute",
+        "late: bool = disputed and block.timestamp >= (begun & MASK_40) + terms.dispute",
         VERDICT,
         "a_dispute_is_decided_once",
         night=True,

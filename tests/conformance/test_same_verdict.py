@@ -23,7 +23,6 @@ KNOWN = sorted(CORPUS.glob("*.json"))
 
 
 def told(lab: Lab, story: dict) -> None:
-    note(write(story))
     for _ in tell(lab, story):
         pass
 
@@ -41,12 +40,14 @@ def test_known_stories_are_written_as_write_writes(path: Path):
 @settings(max_examples=stories(dev=60, ci=300, night=20_000), suppress_health_check=ANY)
 @given(story=STORIES)
 def test_the_same_verdict(lab, story):
+    note(write(story))
     told(lab, story)
 
 
 @settings(max_examples=stories(dev=24, ci=60, night=600), suppress_health_check=ANY)
 @given(story=STORIES)
 def test_the_same_verdict_on_the_slow_machine(slow_lab, story):
+    note(write(story))
     told(slow_lab, story)
 
 
@@ -54,6 +55,7 @@ def test_the_same_verdict_on_the_slow_machine(slow_lab, story):
 @given(story=STORIES)
 def test_the_same_verdict_in_signed_transactions_and_sealed_blocks(hand_lab, story):
     """And what every view says at every step."""
+    note(write(story))
     told(hand_lab, story)
 
 
