@@ -282,6 +282,7 @@ def test_coins_are_to_be_taken_or_the_auction_begun_anew() -> None:
 
 def test_a_call_price_needs_no_auction() -> None:
     escrow = priced(active(**AUCTION), AT_CALL, at=AT)
+    assert AT + TAIL + 1 not in wakes(escrow)
     assert all(not isinstance(each, RealiseCollateral | RedoAuction) for each in due(escrow))
 
 
