@@ -14,7 +14,7 @@ from escrow.adapters.evm.contracts import (
     creation_code,
     transaction,
 )
-from escrow.core.units import COIN, MAX_MONEY
+from escrow.core.units import COIN, DAY, MAX_MONEY
 
 CENTS = 1_000
 LOAN, OTHER = b"\x11" * 32, b"\x22" * 32
@@ -34,7 +34,7 @@ class TokenLab(Lab):
         for name, args in (
             ("Registry", (raw(self.registrar), cash, pledge)),
             ("CashToken", ("Test rouble", "TRUB", deployer, *rest)),
-            ("PledgeToken", (*attestors, *rest, cap)),
+            ("PledgeToken", (*attestors, DAY, *rest, cap)),
         ):
             code = creation_code(name, *args)
             chain.send(transaction(self.issuer, chain=chain, to=None, data=code, gas=8_000_000))
@@ -47,7 +47,7 @@ class TokenLab(Lab):
         )
         self.registry = self.contracts.registry
         self.cash, self.pledge = self.contracts.cash, self.contracts.pledge
-        self.rule(31)
+        self.rule(15)
         people = (self.borrower, self.lender, self.keeper, self.buyer, self.issuer)
         self.admit(*map(raw, people))
         self.forget()
