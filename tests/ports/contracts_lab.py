@@ -374,6 +374,8 @@ class Lab:
         return self.loan(terms)[0]
 
     def owed(self, terms: Mapping[str, object]) -> int:
+        if not self.phase(terms):
+            return 0
         return int(self.book.call("owed", typed.encode_terms(terms)))
 
     def held(self, terms: Mapping[str, object]) -> int:

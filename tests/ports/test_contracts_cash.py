@@ -107,12 +107,12 @@ def test_no_more_than_the_payer_allowed_has_and_may_spend(lab: TokenLab):
     """Refusals in their order."""
     lab.suspend(raw(lab.borrower))
     lab.cash.send(lab.authority, "setFrozenTokens", raw(lab.borrower), 600)
-    with refuses("token/allowance"):
-        settle(lab, 1_001)
-    lab.cash.send(lab.borrower, "approve", raw(lab.hand), NO_LIMIT)
     with refuses("token/cannot-send"):
         settle(lab, 1_001)
     lab.registry.send(lab.registrar, "reinstate", [raw(lab.borrower)])
+    with refuses("token/allowance"):
+        settle(lab, 1_001)
+    lab.cash.send(lab.borrower, "approve", raw(lab.hand), NO_LIMIT)
     with refuses("token/balance"):
         settle(lab, 1_001)
     with refuses("token/frozen"):
