@@ -53,7 +53,8 @@ _DIGITS: Final = re.compile(r"0|[1-9][0-9]{0,77}", re.ASCII)
 _HEX: Final = re.compile(r"(?:[0-9a-f]{2})*", re.ASCII)
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}", re.ASCII)
 _SIGNATURE: Final = 65
-_WORDS: Final = ("borrower", "lender", "vault")
+_WORDS: Final = {"borrower": 40, "lender": 40, "arbiter": 40, "vault": 64, "origin": 64}
+"""Terms written as hex, and how many digits each has."""
 
 T = TypeVar("T")
 
@@ -171,7 +172,7 @@ def _terms(it: _Fields) -> Terms:
                 raise BadInput("reserves/format", at=f"{it.place}.{field.name}")
             values[field.name] = int(text)
             continue
-        size = 64 if field.name == "vault" else 40
+        size = _WORDS[field.name]
         if not re.fullmatch(rf"0x[0-9a-fA-F]{{{size}}}", text, re.ASCII):
             raise BadInput("reserves/format", at=f"{it.place}.{field.name}")
         values[field.name] = text
