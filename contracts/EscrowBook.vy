@@ -490,8 +490,8 @@ def draw(terms: Terms, amount: uint256):
 @external
 def repay(terms: Terms, amount: uint256):
     """
-    @notice Anyone pays, interest first, and needs no price. What exceeds the debt is not taken. When
-        nothing is owed the loan ends and everything pledged goes back to the borrower.
+    @notice Anyone pays, interest first, and needs no price. What exceeds the debt is not taken.
+        When nothing is owed the loan ends and everything pledged goes back to the borrower.
     @param amount Cents; the caller approved the book.
     """
     loan: bytes32 = empty(bytes32)

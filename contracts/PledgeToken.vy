@@ -29,8 +29,8 @@ exports: (regulated.__interface__, signer_set.__interface__, typed_data.DOMAIN_S
 
 
 # `txid` and `bitcoin_block` are in display order: the hexadecimal that explorers show, as 32 bytes.
-# `reserves`: sats final in the vault of `loan`, less its burns not yet paid, as the signers saw them
-# at `seen_at` (unix time) with `bitcoin_block` as the tip.
+# `reserves`: sats final in the vault of `loan`, less its burns not yet paid, as the signers saw
+# them at `seen_at` (unix time) with `bitcoin_block` as the tip.
 struct Attestation:
     loan: bytes32
     holder: address
@@ -107,8 +107,8 @@ supply_cap: public(immutable(uint256))
 
 # One slot: supply 64 bits | burns 64, so that a burn writes one slot for both.
 supply_and_burns: uint256
-# loan -> outstanding 64 bits | held 64 | pledgor 128: the first 128 bits of the address whose tokens
-# are held, left as it was when none are. Outstanding: minted and neither burned nor retired.
+# loan -> outstanding 64 bits | held 64 | pledgor 128: the first 128 bits of the address whose
+# tokens are held, left as it was when none are. Outstanding: minted and neither burned nor retired.
 loans: HashMap[bytes32, uint256]
 # keccak256(txid, vout) -> the deposit's word. Never cleared: an outpoint is minted once.
 deposits: HashMap[bytes32, uint256]
@@ -209,7 +209,7 @@ def burn(loan: bytes32, sats: uint256, destination: Bytes[42], request: uint256)
     supply: uint256 = self.supply_and_burns
     self.loans[loan] = word - sats
     self.supply_and_burns = supply - sats + 2**64
-    # Counts to 2**24 - 1; the burn after that reverts.
+    # Counts to 2**23 - 1; the burn after that reverts.
     regulated.accounts[msg.sender] = account - sats + regulated.ONE_BURN
     log regulated.Transfer(sender=msg.sender, receiver=empty(address), value=sats)
     log Burned(
@@ -230,8 +230,9 @@ def retire(ret: Retirement, sigs: DynArray[typed_data.Sig, signer_set.MAX_SIGNER
         too: pledged ones first, those of `pledgor`; the rest out of what `holder` has not pledged,
         frozen or not. Each outpoint once.
     @param ret The outpoint, at most as many sats as it was minted for, whose tokens are pledged, if
-        any are, and who answers for the rest. Change of a payout was never minted: its tokens are those of the deposit that
-        it came from. When some of a coin's tokens were burned before it was lost, the rest goes.
+        any are, and who answers for the rest. Change of a payout was never minted: its tokens are
+        those of the deposit that it came from. When some of a coin's tokens were burned before it
+        was lost, the rest goes.
     @param sigs EIP-712 signatures over the retirement, at least the quorum, in any order.
     """
     # WHO

@@ -60,9 +60,9 @@ authority: public(immutable(address))
 registry: public(immutable(address))
 book: public(immutable(address))
 
-# account -> balance 64 bits | frozen 64 | held 64 | eligible_until 40 | burns 24, low to high.
-# Held is part of the balance; frozen may be more than that. No sum of balances passes 2**64 - 1,
-# which every token sees to, so no member runs into the next.
+# account -> balance 64 bits | frozen 64 | held 64 | eligible_until 40 | endless 1 | burns 23, from
+# low to high. Held is part of the balance; frozen may be more than that. No sum of balances passes
+# 2**64 - 1, which every token sees to, so no member runs into the next.
 accounts: HashMap[address, uint256]
 allowances: HashMap[address, HashMap[address, uint256]]
 nonces: public(HashMap[address, uint256])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,6 +13,7 @@ from unittest.mock import patch
 import coincurve
 from eth_account import Account
 from exact import Exact
+from hypothesis import settings
 from words import Words, calldata
 
 from escrow.adapters.evm import contracts, typed
@@ -58,6 +60,8 @@ from escrow.core.verbs.top_up import TopUp
 from escrow.core.verbs.withdraw import Withdraw
 from escrow.ports import EvmPort
 
+FAST = importlib.util.find_spec("pyrevm") is not None
+PROFILE = settings.get_current_profile_name()
 START = Seconds(1_764_547_200)
 HEARTBEAT = HOUR
 QUORUM, WIDE, DEVIATION = 1, 3, Bps(2_000)
@@ -81,6 +85,12 @@ AUCTION = {
     "cusp_bps": 4_000,
 }
 PARTIAL = {"liquidation": Liquidation.PARTIAL, "target_ltv": 6_000}
+
+
+def stories(dev: int, ci: int, night: int) -> int:
+    """Examples by Hypothesis profile; a twelfth where only the slow machine is installed."""
+    count = {"dev": dev, "ci": ci, "night": night}[PROFILE]
+    return count if FAST else max(2, count // 12)
 
 
 class Difference(AssertionError):

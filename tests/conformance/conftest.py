@@ -1,23 +1,11 @@
-"""The chains that stories are told on, and how many."""
+"""The chains that stories are told on."""
 
 from __future__ import annotations
 
-import importlib.util
-
 import pytest
-from both_lab import Lab
-from hypothesis import settings
+from both_lab import FAST, Lab
 
 from escrow.adapters.evm.fast import FastChain
-
-FAST = importlib.util.find_spec("pyrevm") is not None
-PROFILE = settings.get_current_profile_name()
-
-
-def stories(dev: int, ci: int, night: int) -> int:
-    """Examples by Hypothesis profile; a twelfth where only the slow machine is installed."""
-    count = {"dev": dev, "ci": ci, "night": night}[PROFILE]
-    return count if FAST else max(2, count // 12)
 
 
 @pytest.fixture(scope="session")

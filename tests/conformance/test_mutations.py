@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import pytest
 from asks import CORPUS, read, tell
-from both_lab import Difference, Lab
-from conftest import FAST, PROFILE
+from both_lab import FAST, PROFILE, Difference, Lab
 from mutants import MUTANTS, Mutant, compiled
 
 from escrow.adapters.evm.chain import Chain

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 from asks import CORPUS, STORIES, read, tell, write
-from both_lab import MAX, SCRIPT, Lab, sign, terms
-from conftest import stories
+from both_lab import MAX, SCRIPT, Lab, sign, stories, terms
 from eth_account import Account
 from hypothesis import HealthCheck, given, note, settings
 from words import calldata

@@ -149,7 +149,6 @@ def test_ether(lab: Lab):
         lab.chain.act(raw(lab.borrower), to=lab.book.address, data=data, value=1)
 
 
-@pytest.mark.filterwarnings("ignore:SELFDESTRUCT opcode:DeprecationWarning")
 def test_ether_by_force(lab: Lab):
     """whoever: makes a contract that ends with its ether sent to the book.
 

@@ -143,6 +143,14 @@ def test_a_set_of_one_contract_is_not_another_s(lab: Lab):
         lab.prices.send(lab.stranger, "propose_set", change["members"], 3, sigs)
 
 
+def creation(name: str, members, quorum: int, *, delay: int = 60) -> bytes:
+    """What deploys a contract with a set, sound in all else."""
+    if name == "PriceRounds":
+        return creation_code(name, members, quorum, quorum, 60, 2_000, b"\1" * 20, delay)
+    people = [bytes([n]) * 20 for n in (1, 2, 3)]
+    return creation_code(name, members, quorum, delay, *people, COIN)
+
+
 UNSOUND = [([], 0), ([], 1), ([1], 0), ([1], 2), ([1, 1], 1), ([1, 2, 1], 2), ([0], 1), ([1, 0], 1)]
 
 
@@ -153,8 +161,7 @@ def test_sets_that_make_no_sense_are_neither_deployed_nor_proposed(
     listed = tuple(bytes(19) + bytes([n]) for n in members)
     with refuses("token/signers"):
         lab.propose(contract, lab.set_change(contract, ()) | {"members": listed, "quorum": quorum})
-    tail = (quorum, 60, 2_000, bytes(20), 60) if contract is lab.prices else (60, b"\1" * 20)
-    code = creation_code(contract.name, listed, quorum, *tail)
+    code = creation(contract.name, listed, quorum)
     with pytest.raises(Reverted) as caught:
         lab.chain.call(to=None, data=code)
     assert caught.value.code == "token/signers"
@@ -163,9 +170,7 @@ def test_sets_that_make_no_sense_are_neither_deployed_nor_proposed(
 @pytest.mark.parametrize(("delay", "code"), [(0, "signers/delay"), (366 * 86_400, "signers/delay")])
 def test_a_delay_that_makes_no_sense(lab: Lab, delay: int, code: str):
     with pytest.raises(Reverted) as caught:
-        lab.chain.call(
-            to=None, data=creation_code("PledgeToken", [b"\1" * 20], 1, delay, b"\2" * 20)
-        )
+        lab.chain.call(to=None, data=creation("PledgeToken", [b"\1" * 20], 1, delay=delay))
     assert caught.value.code == code
 
 

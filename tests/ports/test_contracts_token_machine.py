@@ -319,7 +319,7 @@ class TokenMachine(RuleBasedStateMachine):
         key = raw(PEOPLE[who]).rjust(32, b"\0")
         word = LAB.chain.storage(LAB.pledge.address, mapped(ACCOUNTS_SLOT, key))
         fields = [word >> at & MASK_64 for at in (0, 64, 128)]
-        until, burns = word >> 192 & 2**40 - 1, word >> 232
+        until, burns = word >> 192 & 2**40 - 1, word >> 233
         assert until in (0, FOR_EVER)
         return Account(*fields, burns, eligible=until == FOR_EVER)
 

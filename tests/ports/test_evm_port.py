@@ -26,6 +26,7 @@ from evm_lab import (
     sign,
 )
 
+from escrow.adapters.evm import chain, runs
 from escrow.adapters.evm.contracts import create_address
 from escrow.adapters.evm.revert import Reverted
 from escrow.core.errors import BadInput, Refused
@@ -351,7 +352,9 @@ class TestCalls:
 
     def test_end_even_if_the_contract_does_not(self, rig: Rig) -> None:
         left = bytes.fromhex("5a5f5260205ff3")  # GAS PUSH0 MSTORE PUSH1 32 PUSH0 RETURN
-        assert 49_900_000 < int.from_bytes(rig.chain.call(to=None, data=left)) < 5 * 10**7
+        most = runs.MOST_GAS if rig.name == "dispatcher" else chain.CALL_GAS
+        found = int.from_bytes(rig.chain.call(to=None, data=left))
+        assert most - 100_000 < found < most
 
     def test_storage_is_read_by_slot(self, rig: Rig) -> None:
         rig.chain.send(sign(1, rig.kit, ask("fill(uint256,uint256,uint256)", 3, 1, 99)))

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import rlp
 from eth_hash.auto import keccak
-from evm_lab import JS, Evm, node
 from hexbytes import HexBytes
+from serve_lab import JS, Evm, node
 from test_evm_rpc import ALICE, BOB, compiled, keep, make, mined, sign
 from trie import HexaryTrie
 from web3 import HTTPProvider, Web3

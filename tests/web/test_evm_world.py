@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from evm_lab import Evm, serving
+from serve_lab import Evm, serving
 
 from escrow.adapters.evm.rpc import Rpc
 from escrow.commands.serve import app

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from evm_lab import node
+from serve_lab import node
 
 PAGE = (Path(__file__).parents[2] / "docs" / "wallet.md").read_text(encoding="utf-8")
 SERVE, CAST = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)

@@ -742,7 +742,7 @@ def test_the_token_mints_within_the_statement_and_for_an_hour(world):
                 with pytest.raises(EscrowError, match=code):
                     token.send(anyone, "mint", message, sigs)
                 continue
-            watch = EvmWatch(fork.evm, roles={}, quorum=2, cursor=fork.evm.chain.cursor)
+            watch = EvmWatch(fork.evm, roles={}, cursor=fork.evm.chain.cursor)
             token.send(anyone, "mint", message, sigs)
             [(_, told)] = watch.look(fork.engine.deals, at=fork.now)
             assert isinstance(told, Mint)

@@ -12,10 +12,9 @@ from typing import Final, cast
 
 from eth.abc import ComputationAPI, MessageAPI, StateAPI, TransactionContextAPI
 from eth.vm.code_stream import CodeStream
-from eth.vm.forks.prague.computation import PragueComputation
 
 from escrow.adapters.evm.inclusion import Outcome
-from escrow.adapters.evm.machine import State
+from escrow.adapters.evm.machine import Computation, State
 from escrow.core.errors import Refused
 
 MAX_STEPS: Final = 200_000
@@ -194,7 +193,7 @@ class _Code(CodeStream):
             yield op
 
 
-class _Watched(PragueComputation):
+class _Watched(Computation):
     """A frame that reports itself and its steps."""
 
     kind: str = ""
@@ -243,8 +242,7 @@ def _name(frame: _Watched, op: int) -> str:
     known = frame.opcodes.get(op)
     if known is None:
         return "INVALID" if op == 0xFE else f"opcode 0x{op:x} not defined"
-    name = str(getattr(known, "mnemonic", None) or known.__wrapped__.mnemonic)  # type: ignore[attr-defined]
-    return _NAMES.get(name, name)
+    return _NAMES.get(known.mnemonic, known.mnemonic)
 
 
 def _frame(frame: ComputationAPI) -> Frame:
