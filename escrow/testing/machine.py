@@ -107,11 +107,14 @@ STARTS: Final = (
     "SECURED",
     "RELEASING",
     "REKEYED",
+    "OUTLASTED",
+    "RECOVERABLE",
     "AWAITING_COLLATERAL",
     "DRAFT",
 )
 """Where stories start: most of them with money lent, one with a payout under way, one with coins
-at an address whose keys were replaced."""
+at an address whose keys were replaced, one with a call whose time is up, one at the recovery
+time."""
 
 
 class EscrowMachine(RuleBasedStateMachine):
@@ -206,8 +209,12 @@ class EscrowMachine(RuleBasedStateMachine):
             for effect in due(self.escrow):
                 if isinstance(effect, PayBurns):
                     self._do(effect)
-        if stage == "MARGIN_CALL":
+        if stage in ("MARGIN_CALL", "OUTLASTED"):
             self.squeeze(level="call_ltv", near=0, then=False)
+        if stage == "OUTLASTED":
+            self.outlast(level="call_ltv", near=1, then=False)
+        if stage == "RECOVERABLE":
+            self.wait_until(moment="recover_at", near=0)
         if stage == "REKEYED":
             self.another_coin(wait=0, sats=COIN, near=0)
             self._rekey(self.now, by=Role.OPERATOR)
