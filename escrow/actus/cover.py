@@ -56,7 +56,8 @@ def cover_rows(terms: Terms, *, market: Market) -> tuple[Row, ...]:
         raise BadInput("actus/missing-term", at="contractStructure", reason="nothing is covered")
     end = terms.maturity or _last_event(terms, covered, market)
     drawn = _drawn(terms, covered, market, end)
-    book = Book(terms, market, Timetable(end, (), (), fee_events(terms, drawn or end)))
+    fees = fee_events(terms, end) if terms.contract_type is ContractType.CEG else ()
+    book = Book(terms, market, Timetable(end, (), (), fees))
     events = _events(terms, market, end, drawn, book)
     state = replace(initial(book), notional=_exposure(book, covered, terms.status_date))
     rows = []
@@ -69,10 +70,7 @@ def cover_rows(terms: Terms, *, market: Market) -> tuple[Row, ...]:
 def _events(
     terms: Terms, market: Market, end: Moment, drawn: Moment | None, book: Book
 ) -> tuple[Event, ...]:
-    found = trades(terms)
-    if terms.contract_type is ContractType.CEG:
-        # The end of the fees is the exercise; but a fee date of its own it is not.
-        found += [each for each in book.timetable.fees if drawn is None or _due(terms, each, end)]
+    found = [*trades(terms), *book.timetable.fees]
     if drawn is None:
         return in_force(terms, [*found, event(terms, EventType.MD, end)], market)
     last = fixed(EventType.XD, drawn)
@@ -81,10 +79,6 @@ def _events(
     if drawn <= terms.status_date:
         return (settled,) if settled.at > terms.status_date else ()
     return (*before, last, settled)
-
-
-def _due(terms: Terms, fee: Event, end: Moment) -> bool:
-    return any(fee.at == each.at for each in fee_events(terms, end))
 
 
 def _drawn(

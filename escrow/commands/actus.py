@@ -36,9 +36,9 @@ def actus(
             if isinstance(case, Unread):
                 raise case.refusal
             shown.append(_played(case, rows=rows))
-        except BadInput as refusal:
-            refused.append(refusal)
-            shown.append({"case": case.name, "verdict": "refused", "why": str(refusal)})
+        except BadInput as error:
+            refused.append(error)
+            shown.append({"case": case.name, "verdict": "refused", "why": str(error)})
     counts = {
         verdict: sum(each["verdict"] == verdict for each in shown)
         for verdict in ("passed", "failed", "refused", "played")
