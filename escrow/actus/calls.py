@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
-from escrow.actus.loans import Book, initial, step
+from escrow.actus.loans import Book, exchange, initial, step
 from escrow.actus.market import Market
 from escrow.actus.moments import Moment
 from escrow.actus.states import ZERO, Event, EventType, Row, State
@@ -37,7 +37,7 @@ def open_rows(terms: Terms, *, market: Market) -> tuple[Row, ...]:
     state, rows = initial(book), []
     for each in book.timetable.events:
         payoff, state = _step(book, state, each, called)
-        rows.append(Row(each, payoff, state))
+        rows.append(Row(each, payoff * exchange(book, each), state))
     return tuple(rows)
 
 

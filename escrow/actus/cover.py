@@ -16,7 +16,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from escrow.actus.calls import open_rows
-from escrow.actus.loans import Book, accrue, initial, play
+from escrow.actus.loans import Book, accrue, exchange, initial, play
 from escrow.actus.market import Market, Observed
 from escrow.actus.moments import Moment
 from escrow.actus.states import ZERO, Event, EventType, Row, State
@@ -63,7 +63,7 @@ def cover_rows(terms: Terms, *, market: Market) -> tuple[Row, ...]:
     rows = []
     for each in events:
         payoff, state = _step(book, covered, state, each)
-        rows.append(Row(each, payoff, state))
+        rows.append(Row(each, payoff * exchange(book, each), state))
     return tuple(rows)
 
 
@@ -93,7 +93,11 @@ def _drawn(
         for each in market.events
         if _is_covered(terms, each) and each.contract_id in ids and each.at <= end
     ]
-    return min((each for each in found if each > terms.status_date), default=None)
+    drawn = min((each for each in found if each > terms.status_date), default=None)
+    for last in (terms.termination, market.until):
+        if drawn is not None and last is not None and drawn > last:
+            return None
+    return drawn
 
 
 def _is_covered(terms: Terms, seen: Observed) -> bool:
@@ -106,7 +110,7 @@ def _last_event(terms: Terms, covered: tuple[Reference, ...], market: Market) ->
         row.event.at
         for each in covered
         if each.terms is not None
-        for row in basic_rows(each.terms, market=replace(market, until=None))
+        for row in basic_rows(each.terms, market=_market_of(each.terms, market))
     ]
     return need(max(ends, default=None), "maturityDate", of=terms)
 
@@ -171,7 +175,7 @@ def _value(terms: Terms, each: Reference, market: Market, at: Moment) -> Decimal
 
 def state_at(terms: Terms, *, market: Market, at: Moment) -> State:
     """The state of a contract at a moment, after its events, with interest to that day."""
-    seen = replace(market, until=at)
+    seen = replace(_market_of(terms, market), until=at)
     if terms.contract_type in _OPEN:
         rows = open_rows(terms, market=seen)
         if not rows:
@@ -181,6 +185,13 @@ def state_at(terms: Terms, *, market: Market, at: Moment) -> State:
     book = Book(terms, seen, loan_timetable(terms, market=seen))
     _, state = play(book, book.timetable.events, initial(book))
     return accrue(book, state, at.calc)
+
+
+def _market_of(terms: Terms, market: Market) -> Market:
+    """What a covered contract observes: events that name it, and as far as it goes by itself."""
+    events = tuple(each for each in market.events if each.contract_id == terms.contract_id)
+    until = market.until if terms.contract_type in _OPEN else None
+    return replace(market, events=events, until=until)
 
 
 def _worth(book: Book, at: Moment) -> Decimal:

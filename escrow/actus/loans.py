@@ -75,7 +75,7 @@ def play(book: Book, events: tuple[Event, ...], state: State) -> tuple[tuple[Row
     rows = []
     for each in events:
         payoff, state = step(book, state, each)
-        rows.append(Row(each, payoff * _exchange(book, each), state))
+        rows.append(Row(each, payoff * exchange(book, each), state))
     return tuple(rows), state
 
 
@@ -308,7 +308,7 @@ def _fee(book: Book, state: State, to: date) -> Decimal:
     return passed * terms.sign * terms.fee_rate
 
 
-def _exchange(book: Book, event: Event) -> Decimal:
+def exchange(book: Book, event: Event) -> Decimal:
     """Units of the settlement currency for one of the contract's (§3.9)."""
     terms = book.terms
     if terms.settlement_currency in ("", terms.currency):

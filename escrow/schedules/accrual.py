@@ -14,7 +14,7 @@ from typing import Final
 
 from escrow.core.errors import BadInput
 from escrow.core.units import DAY, Bps, Cents, Seconds
-from escrow.schedules.cycle import add, closed, parse_cycle, parse_period, regular
+from escrow.schedules.cycle import add, parse_cycle, parse_period, regular
 from escrow.schedules.daycount import year_fraction
 from escrow.schedules.plan import MAX_RATE, Kind, Plan, rate_of, round_cents
 
@@ -141,12 +141,3 @@ def late_interest(plan: Plan, *, overdue: Cents, due: Seconds, paid_at: Seconds)
     years = year_fraction(day_of(due), end=day_of(paid_at), count=plan.day_count)
     amount = overdue * rate_of(plan.late_bps) * years
     return Cents(round_cents(amount, rounding=plan.rounding))
-
-
-def reset_dates(plan: Plan, *, start: date, end: date) -> tuple[date, ...]:
-    """Days on which a floating rate is fixed anew, the first day included and the end not."""
-    if plan.kind is not Kind.FLOATING:
-        return ()
-    cycle = parse_cycle(plan.reset)
-    dates = regular(start, period=cycle.period, end_of_month=plan.end_of_month)
-    return closed(dates, end=end, stub=cycle.stub, with_end=False)

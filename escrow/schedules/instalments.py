@@ -214,10 +214,12 @@ def _slots(plan: Plan, first: date, end: date) -> tuple[_Slot, ...]:
         due = shift(day, calendar=plan.calendar, convention=plan.convention)
         stop = day if plan.convention.calculates_first else due
         if stop <= begin:
-            # A business day may serve two dates: nothing is left of the second period.
-            raise BadInput("schedule/order", begin=begin.isoformat(), due=due.isoformat())
+            # One business day serves two dates: what was due on the second is due on the first.
+            continue
         slots.append(_Slot(begin, stop, due, capitalises=day <= until))
         begin = stop
+    if not slots:
+        raise BadInput("schedule/order", start=first.isoformat(), end=end.isoformat())
     return tuple(slots)
 
 
