@@ -59,7 +59,10 @@ def cover_rows(terms: Terms, *, market: Market) -> tuple[Row, ...]:
     fees = fee_events(terms, end) if terms.contract_type is ContractType.CEG else ()
     book = Book(terms, market, Timetable(end, (), (), fees))
     events = _events(terms, market, end, drawn, book)
-    state = replace(initial(book), notional=_exposure(book, covered, terms.status_date))
+    state = initial(book)
+    if fees:
+        # Before a purchase, nothing but fees is counted on it.
+        state = replace(state, notional=_exposure(book, covered, terms.status_date))
     rows = []
     for each in events:
         payoff, state = _step(book, covered, state, each)
