@@ -166,6 +166,8 @@ def annuity(book: Book, state: State, event: Event, *, including: bool = False) 
         factor = 1 + state.rate * book.years(begin, end)
         growth *= factor
         total = total * factor + 1
+    if total <= 0:
+        raise BadInput("actus/term", at="nominalInterestRate", reason="no payment would repay it")
     return owed * growth / total
 
 
@@ -304,7 +306,8 @@ def _fee(book: Book, state: State, to: date) -> Decimal:
     after = [each for each in dates if each > to]
     if not before or not after:
         return state.fee
-    passed = book.years(max(before), to) / book.years(max(before), min(after))
+    whole = book.years(max(before), min(after))
+    passed = book.years(max(before), to) / whole if whole else ZERO
     return passed * terms.sign * terms.fee_rate
 
 

@@ -20,7 +20,7 @@ from escrow.actus.states import Event, EventType, decimal
 from escrow.actus.terms import Base, ContractType, Prepay, Terms
 from escrow.core.errors import BadInput
 from escrow.schedules.calendars import shift
-from escrow.schedules.cycle import Cycle, Period, closed, regular
+from escrow.schedules.cycle import MAX_DATES, Cycle, Period, closed, regular
 from escrow.schedules.daycount import year_fraction
 
 _AMORTISES: tuple[ContractType, ...] = (ContractType.LAM, ContractType.NAM, ContractType.ANN)
@@ -249,6 +249,8 @@ def _maturity(terms: Terms) -> Moment:
     number = 0
     while anchor.plus(cycle.period, times=number, end_of_month=month_end) < terms.status_date:
         number += 1
+        if number > MAX_DATES:
+            raise BadInput("schedule/endless", most=MAX_DATES)
     each = terms.redemption
     if terms.contract_type in _LEVEL:
         first = anchor.plus(cycle.period, times=number, end_of_month=month_end)
