@@ -1,6 +1,6 @@
 """Contracts without a set end: CLM, which is called, and UMP, which is not.
 
-Technical specification §4.6, §4.7. It has no words on the call itself (XD) and its settlement
+Technical specification §7.6, §7.7. It has no words on the call itself (XD) and its settlement
 (STD): these follow the published results. A call fixes the interest: none runs during the notice,
 and what has run is paid with the settlement.
 """
@@ -27,6 +27,7 @@ from escrow.actus.timetable import (
     trades,
 )
 from escrow.core.errors import BadInput
+from escrow.schedules.cycle import Cycle, Stub
 
 
 def open_rows(terms: Terms, *, market: Market) -> tuple[Row, ...]:
@@ -46,6 +47,14 @@ def open_timetable(terms: Terms, *, market: Market, called: Moment | None) -> Ti
     start = need(terms.initial_exchange, "initialExchangeDate", of=terms)
     end = terms.maturity or called or market.until
     end = need(end, "maturityDate, or a last date to look at", of=terms)
+    if terms.maturity is None:
+        # A long last stub is that of a maturity: a call, or not looking further, comes after.
+        terms = replace(
+            terms,
+            interest_cycle=_short(terms.interest_cycle),
+            reset_cycle=_short(terms.reset_cycle),
+            fee_cycle=_short(terms.fee_cycle),
+        )
     found = [fixed(EventType.IED, start)]
     if terms.rate is not None:
         anchor, cycle = terms.interest_anchor, terms.interest_cycle
@@ -76,15 +85,17 @@ def open_timetable(terms: Terms, *, market: Market, called: Moment | None) -> Ti
     return Timetable(end, events, (), fees)
 
 
+def _short(cycle: Cycle | None) -> Cycle | None:
+    return None if cycle is None else replace(cycle, stub=Stub.SHORT)
+
+
 def _called(terms: Terms, market: Market) -> Moment | None:
     """When a CLM without a maturity was called. A maturity says that it was, before."""
     if terms.contract_type is not ContractType.CLM or terms.maturity is not None:
         return None
     calls = [each.at for each in market.of(terms.contract_id, "XD")]
-    later = [each for each in calls if each > terms.status_date]
-    if not later or (market.until is not None and min(later) > market.until):
-        return None
-    return min(later)
+    later = [each for each in calls if each > terms.status_date and market.reaches(each)]
+    return min(later, default=None)
 
 
 def _step(book: Book, state: State, event: Event, called: Moment | None) -> tuple[Decimal, State]:

@@ -1,4 +1,4 @@
-"""Credit enhancement: CEG, a guarantee, and CEC, a collateral. Technical specification §4.
+"""Credit enhancement: CEG, a guarantee, and CEC, a collateral. Specification §7.17, §7.18.
 
 A credit event of any covered contract draws on the cover for the whole covered exposure: the
 guarantee pays ``coverage`` of it, the collateral no more than it is worth.
@@ -97,10 +97,10 @@ def _drawn(
         if _is_covered(terms, each) and each.contract_id in ids and each.at <= end
     ]
     drawn = min((each for each in found if each > terms.status_date), default=None)
-    for last in (terms.termination, market.until):
-        if drawn is not None and last is not None and drawn > last:
-            return None
-    return drawn
+    if drawn is None or not market.reaches(drawn):
+        return None
+    # What was sold before is drawn upon by its buyer.
+    return None if terms.termination is not None and drawn > terms.termination else drawn
 
 
 def _is_covered(terms: Terms, seen: Observed) -> bool:
@@ -178,7 +178,8 @@ def _value(terms: Terms, each: Reference, market: Market, at: Moment) -> Decimal
 
 def state_at(terms: Terms, *, market: Market, at: Moment) -> State:
     """The state of a contract at a moment, after its events, with interest to that day."""
-    seen = replace(_market_of(terms, market), until=at)
+    # A second on, so that what happens at the moment itself has happened.
+    seen = replace(_market_of(terms, market), until=Moment(at.day, at.second + 1))
     if terms.contract_type in _OPEN:
         rows = open_rows(terms, market=seen)
         if not rows:

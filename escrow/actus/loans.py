@@ -1,4 +1,4 @@
-"""Payoffs (POF) and state transitions (STF) of the basic contracts: technical specification §4.
+"""Payoffs (POF) and state transitions (STF) of the basic contracts: technical specification §7.
 
 One function for all: PAM, CLM and UMP are the amortisers without redemptions. Where the text and
 the published results part, or the text contradicts itself, the comment says so.
@@ -12,6 +12,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 from escrow.actus.market import Market
+from escrow.actus.moments import Moment
 from escrow.actus.states import ZERO, Event, EventType, Row, State, decimal
 from escrow.actus.terms import Base, ContractType, FeeBasis, Penalty, Prepay, Terms
 from escrow.actus.timetable import Timetable, event, times
@@ -148,7 +149,7 @@ def step(book: Book, state: State, event: Event) -> tuple[Decimal, State]:
 
 
 def annuity(book: Book, state: State, event: Event, *, including: bool = False) -> Decimal:
-    """A(s, T, n, a, r) of §3.7: the payment that leaves nothing after the last redemption.
+    """A(s, T, n, a, r) of §3.8: the payment that leaves nothing after the last redemption.
 
     Interest accrued between the event and the first redemption is part of what is repaid.
     """
@@ -252,7 +253,7 @@ def _annuity_anew(book: Book, state: State, event: Event) -> State:
 def _reset(book: Book, state: State, event: Event) -> Decimal:
     """The index, multiplier and spread, within what a period and a life allow."""
     terms = book.terms
-    index = book.market.observe(terms.reset_code, event.at)
+    index = book.market.observe(terms.reset_code, Moment(event.calc))
     change = index * terms.reset_multiplier + terms.reset_spread - state.rate
     if terms.period_floor is not None:
         change = max(change, terms.period_floor)
@@ -270,7 +271,7 @@ def _scaled(book: Book, state: State, event: Event) -> State:
     terms = book.terms
     if not terms.scaling_index:
         raise BadInput("actus/missing-term", at="scalingIndexAtContractDealDate")
-    ratio = book.market.observe(terms.scaling_code, event.at) / terms.scaling_index
+    ratio = book.market.observe(terms.scaling_code, Moment(event.calc)) / terms.scaling_index
     return replace(
         state,
         interest_scale=ratio if terms.scales_interest else state.interest_scale,
@@ -312,7 +313,7 @@ def _fee(book: Book, state: State, to: date) -> Decimal:
 
 
 def exchange(book: Book, event: Event) -> Decimal:
-    """Units of the settlement currency for one of the contract's (§3.9)."""
+    """Units of the settlement currency for one of the contract's (§3.10)."""
     terms = book.terms
     if terms.settlement_currency in ("", terms.currency):
         return Decimal(1)

@@ -1,6 +1,6 @@
 """What a contract observes: market objects, and events that no schedule foretells.
 
-Source: technical specification §3.10 "Risk Factor Observer".
+Source: technical specification §5 "Risk Factor Observer".
 """
 
 from __future__ import annotations
@@ -40,7 +40,14 @@ class Market:
     events: tuple[Observed, ...] = ()
     """Events, in order of time."""
     until: Moment | None = None
-    """[tmax] Nothing is looked at beyond."""
+    """[tmax] Nothing is looked at beyond. A date without a time is its whole day."""
+
+    def reaches(self, at: Moment) -> bool:
+        """Is a moment looked at?"""
+        until = self.until
+        if until is None or at <= until:
+            return True
+        return until.second == 0 and at.day == until.day
 
     def observe(self, code: str, at: Moment) -> Decimal:
         """The last value at or before a moment. Raises BadInput("actus/observation")."""

@@ -11,7 +11,7 @@ from escrow.core.errors import BadInput
 from escrow.schedules.cycle import Period, add
 
 MIDNIGHT: Final = 86_399
-"""23:59:59 stands for the end of the day (technical specification §2.9): interest has run until
+"""23:59:59 stands for the end of the day (technical specification §2.8): interest has run until
 the next day begins."""
 _FORM: Final = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:T([0-9]{2}):([0-9]{2})(?::([0-9]{2}))?)?", re.ASCII

@@ -53,7 +53,7 @@ _INERT: Final = (
     "unit",
 )
 """Terms that move no cash here. A fixing period is a note of when the observed value was fixed:
-the value itself is observed at the reset (§3.10, O(RRMO, t))."""
+the value itself is observed at the reset (§5, O(RRMO, t))."""
 _DEFAULTS: Final = {"cyclePointOfInterestPayment": "E", "cyclePointOfRateReset": "B"}
 """Terms of which only the dictionary's default is carried out."""
 _UNSUPPORTED: Final = re.compile(

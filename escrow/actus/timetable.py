@@ -1,4 +1,4 @@
-"""When what happens: the schedules of the technical specification, §4, and the maturity they need.
+"""When what happens: the schedules of the technical specification, §7, and the maturity they need.
 
 Two places where the specification's text and the published results part, and what is done:
 
@@ -113,7 +113,7 @@ def loan_timetable(terms: Terms, *, market: Market) -> Timetable:
     if terms.rate is not None:
         found += _interest(terms, start, end)
     if terms.contract_type is ContractType.ANN:
-        found += _fixings(terms, start, found)
+        found += _fixings(terms, found)
     resets = reset_events(terms, end)
     found += resets
     if terms.contract_type is ContractType.ANN:
@@ -173,12 +173,7 @@ def in_force(terms: Terms, events: Sequence[Event], market: Market) -> tuple[Eve
     ended = next((each for each in found if each.kind is EventType.TD), None)
     if ended is not None:
         found = [each for each in found if each.order <= ended.order]
-    until = market.until
-    return tuple(
-        each
-        for each in found
-        if each.at > terms.status_date and (until is None or each.at <= until)
-    )
+    return tuple(each for each in found if each.at > terms.status_date and market.reaches(each.at))
 
 
 def _all(terms: Terms, kind: EventType, at: Sequence[Moment]) -> tuple[Event, ...]:
@@ -220,8 +215,9 @@ def _level_interest(
     return own, times(terms, first, cycle, end)
 
 
-def _fixings(terms: Terms, start: Moment, events: Sequence[Event]) -> list[Event]:
-    """PRF of an annuity whose payment is not given: the day before the first redemption."""
+def _fixings(terms: Terms, events: Sequence[Event]) -> list[Event]:
+    """PRF of an annuity whose payment is not given: the day before the first redemption. Where that
+    is before the loan, the first redemption fixes it itself."""
     if terms.redemption is not None:
         return []
     dates = [each for each in events if each.kind is EventType.PR]
@@ -229,7 +225,7 @@ def _fixings(terms: Terms, start: Moment, events: Sequence[Event]) -> list[Event
         return []
     first = min(dates, key=lambda each: each.order)
     eve = Moment(first.at.plus(_DAY, times=-1).day, first.at.second)
-    return [fixed(EventType.PRF, eve)] if eve > start else []
+    return [fixed(EventType.PRF, eve)]
 
 
 def _maturity(terms: Terms) -> Moment:

@@ -256,7 +256,7 @@ def _regular_part(plan: Plan, balance: Cents, slots: Sequence[_Slot], end: date)
 def annuity(balance: Fraction, *, rate: Fraction, years: Sequence[Fraction]) -> Fraction:
     """The payment that, made at the end of each period, leaves nothing.
 
-    ``balance × Π(1 + rate × yᵢ) ÷ Σᵢ Πⱼ﹥ᵢ(1 + rate × yⱼ)``: ACTUS §3.7 "Annuity Amount
+    ``balance × Π(1 + rate × yᵢ) ÷ Σᵢ Πⱼ﹥ᵢ(1 + rate × yⱼ)``: ACTUS §3.8 "Annuity Amount
     Function". One division at the end: fractions of a long loan would be reduced at every step.
     """
     growth, scale, total = 1, 1, 0

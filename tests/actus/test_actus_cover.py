@@ -244,6 +244,22 @@ def test_a_line_may_be_covered() -> None:
     assert found[-1] == ("2013-03-01", "STD", Decimal("4063.33"))
 
 
+def test_what_happens_at_the_moment_of_a_default_has_happened() -> None:
+    """A redemption, and interest that is added to a line, on the day of the credit event."""
+    other = cover("CEG", covered(LAM), events=[falls("2013-07-01", who="other")])
+    assert other[-1][2] == Decimal(1800)
+    line = {**LOAN, "contractType": "UMP", "contractID": "line"}
+    del line["maturityDate"]
+    drawn = cover(
+        "CEG",
+        covered(line),
+        to="2013-12-31",
+        maturityDate="2013-12-31",
+        events=[falls("2013-04-01", who="line")],
+    )
+    assert drawn[-1][2] == Decimal(3690)
+
+
 def test_the_lab_has_a_loan() -> None:
     assert case().terms.notional == 3600
     assert rows()

@@ -72,10 +72,22 @@ def test_nothing_is_shown_beyond_the_last_date_asked_for() -> None:
     ]  # fmt: skip
 
 
+def test_a_last_date_without_a_time_is_its_whole_day() -> None:
+    evening = {"maturityDate": "2013-12-31T23:59:59"}
+    assert told(rows(**evening, to="2013-12-31"), "MD") == [("2013-12-31", "MD", Decimal(3600))]
+    assert told(rows(**evening, to="2013-12-31T12:00:00"), "MD") == []
+    # Interest has run to the end of that day, the beginning of the next: half a year, since the
+    # last period is long.
+    assert paid(rows(**evening), "IP")[-1] == Decimal(180)
+
+
 def test_interest_that_ran_before_the_exchange_is_the_lenders() -> None:
     played = rows(cycleAnchorDateOfInterestPayment="2012-12-01", cycleOfInterestPayment="P4ML1")
     # From 1 December, though the money is lent on 1 January.
     assert told(played, "IP")[0] == ("2013-04-01", "IP", Decimal(120))
+    # Nothing is paid before there is a loan.
+    known = rows(cycleAnchorDateOfInterestPayment="2012-12-01", statusDate="2012-11-01")
+    assert told(known)[0] == ("2013-01-01", "IED", Decimal(-3600))
 
 
 @pytest.mark.parametrize(
@@ -182,6 +194,16 @@ def test_a_rate_that_was_fixed_before_is_taken_first() -> None:
     resets = [(row.name, row.state.rate) for row in played if row.name.startswith("RR")]
     assert resets[0] == ("RRF", Decimal("0.07"))
     assert [name for name, _ in resets] == ["RRF", "RR", "RR"]
+
+
+def test_a_convention_that_calculates_first_observes_first() -> None:
+    """1 June 2013 is a Saturday, and the index is published anew on the Monday."""
+    resets = {**FLOATS, "cycleAnchorDateOfRateReset": "2013-06-01", "calendar": "MF"}
+    data = {"KEY": [("2013-06-01", "0.01"), ("2013-06-03", "0.02")]}
+    for convention, rate in (("CSF", "0.01"), ("SCF", "0.02")):
+        played = rows(**resets, businessDayConvention=convention, data=data)
+        first = next(row for row in played if row.name == "RR")
+        assert (str(first.event.at)[:10], first.state.rate) == ("2013-06-03", Decimal(rate))
 
 
 def test_a_reset_before_anything_was_observed_is_refused() -> None:
@@ -292,6 +314,13 @@ def test_an_annuity_is_fixed_the_day_before_and_with_each_new_rate() -> None:
     assert [at for at, _, _ in told(floats, "PRF")] == [
         "2013-03-31", "2013-04-01", "2013-07-01", "2013-10-01",
     ]  # fmt: skip
+
+
+def test_an_annuity_that_is_first_paid_at_once_is_fixed_then() -> None:
+    at_once = {**AMORTISES, "cycleAnchorDateOfPrincipalRedemption": "2013-01-01"}
+    found = rows(contractType="ANN", **at_once, cycleAnchorDateOfInterestPayment="2013-01-01")
+    assert told(found, "PRF") == []
+    assert paid(found, "PR")[0] == paid(found, "IP")[-1] + paid(found, "MD")[0]
 
 
 def test_an_annuity_sized_for_longer_leaves_a_balloon() -> None:

@@ -89,6 +89,19 @@ def test_with_a_maturity_interest_is_capitalised_until_it() -> None:
     assert refusal(**{**CALL, "to": ""}) == "actus/missing-term"
 
 
+def test_how_far_one_looks_does_not_change_the_past() -> None:
+    """A long last stub joins two periods before a maturity, not before a call or a last date."""
+    facts = {**CALL, "cycleOfInterestPayment": "P2ML0"}
+    dates = ["2013-03-01", "2013-05-01"]
+    for to in ("2013-05-20", "2013-06-30"):
+        played = rows(**{**facts, "to": to})
+        assert [at for at, _, _ in told(played, "IPCI")] == dates
+    called = rows(**facts, events=[event("XD", "2013-06-10")])
+    assert [at for at, _, _ in told(called, "IPCI")] == dates
+    agreed = rows(**{**facts, "maturityDate": "2013-06-10"})
+    assert [at for at, _, _ in told(agreed, "IPCI")] == dates[:1]
+
+
 # --- undated lines
 
 

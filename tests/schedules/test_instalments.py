@@ -59,6 +59,15 @@ def test_an_annuity_pays_the_same_and_the_last_takes_the_remainder() -> None:
     assert len(found) == 12
 
 
+def test_an_annuity_for_ages_may_owe_more_interest_than_its_payment() -> None:
+    """At 30 % for a century a payment is the interest of a month of 30.4 days: one of 31 days
+    leaves nothing for the principal, and the debt does not grow for it."""
+    found = rows(replace(YEAR, rate_bps=Bps(3_000), term="P100Y"))
+    assert (found[0].principal, found[0].interest) == (0, 12_740)
+    assert found[1].payment < 12_740
+    assert all(row.principal >= 0 for row in found)
+
+
 def test_a_linear_loan_repays_the_same_part() -> None:
     found = rows(replace(YEAR, kind=Kind.LINEAR))
     assert [row.principal for row in found] == [41_667] * 11 + [41_663]
