@@ -232,6 +232,10 @@ def test_an_index_scales_interest_notional_or_both() -> None:
     assert paid(notional, "MD") == [Decimal(7200)]
     assert paid(rows(**SCALES, scalingEffect="IN0"), "MD") == [Decimal(7200)]
     assert paid(rows(**SCALES, scalingEffect="000"), "MD") == [Decimal(3600)]
+    # An index of a moment counts from the next payment on.
+    parts = rows(contractType="LAM", **AMORTISES, **SCALES, scalingEffect="0N0")
+    assert paid(parts, "PR") == [Decimal(900), Decimal(1350), Decimal(1350)]
+    assert paid(parts, "MD") == [Decimal(1800)]
     assert refusal(**{**SCALES, "scalingIndexAtContractDealDate": None}, scalingEffect="I00") == (
         "actus/missing-term"
     )
