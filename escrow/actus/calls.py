@@ -79,8 +79,8 @@ def open_timetable(terms: Terms, *, market: Market, called: Moment | None) -> Ti
         events = (
             *(each for each in events if each.order <= last.order),
             last,
-            replace(event(terms, EventType.XIP, settled), calc=called.calc),
-            replace(event(terms, EventType.STD, settled), calc=called.calc),
+            event(terms, EventType.XIP, settled),
+            event(terms, EventType.STD, settled),
         )
     return Timetable(end, events, (), fees)
 
