@@ -260,6 +260,20 @@ def test_what_happens_at_the_moment_of_a_default_has_happened() -> None:
     assert drawn[-1][2] == Decimal(3690)
 
 
+def test_only_events_that_name_a_covered_contract_are_its_own() -> None:
+    loan = {**LOAN, "prepaymentEffect": "M"}
+    prepaid = {"time": "2013-04-15", "type": "PP", "value": "1200"}
+    for extra, owed in (({}, 3600), ({"contractId": "loan"}, 2400)):
+        events = [{**prepaid, **extra}, falls("2013-05-01")]
+        assert cover("CEG", covered(loan), events=events)[-1][2] == Decimal(owed)
+
+
+def test_a_default_beyond_the_last_date_is_not_seen() -> None:
+    events = [falls("2013-05-01")]
+    assert cover("CEG", covered(LOAN), events=events, to="2013-04-30") == []
+    assert len(cover("CEG", covered(LOAN), events=events, to="2013-05-01")) == 2
+
+
 def test_the_lab_has_a_loan() -> None:
     assert case().terms.notional == 3600
     assert rows()
