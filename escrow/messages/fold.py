@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from escrow.core.laws import Step
+from escrow.core.phases import takes_collateral
 from escrow.core.regions import loan as ln
 from escrow.core.regions import token as tk
 from escrow.core.regions import vault as vt
@@ -139,7 +140,8 @@ class _Thread:
                 if vt.find(step.before.vault, outpoint) is None and outpoint not in self.changes:
                     yield self._propose(told, outpoint, event.sats)
             case tk.Minted(outpoint=outpoint):
-                yield from self._answer(told, outpoint, refused=None)
+                late = not takes_collateral(step.after.loan)
+                yield from self._answer(told, outpoint, refused=_REFUSED[0] if late else None)
             case Incident(code=code, facts=facts) if code in _REFUSED:
                 yield from self._answer(told, str(dict(facts).get("outpoint", "")), refused=code)
             # T14: the call; T15: what answers it, and its end.
