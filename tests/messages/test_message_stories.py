@@ -6,12 +6,19 @@ a coin counts with 60 % of its price. At 46,000 that is 41,400.00, and 8,600.00 
 
 from __future__ import annotations
 
-import pytest
-from messages_lab import heads, last_place, letters, one, told_of, values
+from contextlib import suppress
+from pathlib import Path
 
-from escrow.core.errors import BadInput
+import pytest
+from messages_lab import heads, last_place, letters, one, told_in, told_of, values
+
+from escrow.core.errors import BadInput, Rejected
+from escrow.core.laws import Step
+from escrow.core.regions.vault import CoinSeen
+from escrow.core.state import Escrow
 from escrow.messages.fold import messages
 from escrow.messages.words import NOTICE
+from escrow.testing import load, platform, play
 
 CALL = ["L MarginCallIssuance", "L 003"]
 PLEDGE = ["B 007", "L 008"]
@@ -194,7 +201,9 @@ def test_a_call_expires_and_the_lender_takes_over(called):
     """50,000.00 and the bonus at 46,000; the rest goes back."""
     place = last_place(called)
     called.advance(days=1, seconds=1)
-    assert heads(letters(called, after=place)) == REPORT
+    found = letters(called, after=place)
+    assert heads(found) == REPORT
+    assert summary(found[0].body) == ("50000.00", "41400.00", "SHOR", "8600.00")
     place = last_place(called)
     called.liquidate()
     found = letters(called, after=place)
@@ -282,6 +291,18 @@ def test_a_coin_that_comes_too_late_is_refused(lent):
     assert (kind, reason, info) == ("REJT", "OTHR", "pledge/late")
 
 
+def test_a_coin_that_is_final_only_after_the_end_is_refused(lent):
+    world = lent()
+    world.pledge(btc="0.3", wait=False)
+    world.repay()
+    place = last_place(world)
+    world.mine(7)
+    found = letters(world, after=place)
+    assert heads(found) == ["L 008"]
+    [kind] = values(found[0].body, "ResponseType")
+    assert kind == "REJT"
+
+
 def test_a_coin_that_is_too_small_is_not_eligible(lent):
     world = lent()
     place = last_place(world)
@@ -324,6 +345,22 @@ def test_what_a_payout_gives_back_is_nobodys_proposal(lent):
     world.mine(7)
     assert any(coin.change for coin in world.loans[0].state.vault.coins)
     assert heads(letters(world)).count("B 007") == 1
+
+
+def test_what_a_payout_gives_back_is_not_proposed_if_it_is_seen_before_the_payout():
+    path = Path(__file__).parents[1] / "corpus" / "change_is_seen_before_its_payout.json"
+    steps: list[Step] = []
+    escrow = Escrow(platform())
+    for command in load(path.read_text()):
+        with suppress(Rejected):
+            escrow = play(escrow, command, on_event=steps.append)
+    changes = {coin.outpoint for coin in escrow.vault.coins if coin.change}
+    seen = {step.event.outpoint for step in steps if isinstance(step.event, CoinSeen)}
+    assert changes & seen
+    found = [each.body for each in messages(told_in(steps, system=platform()))]
+    proposed = {text for body in found for text in values(body, "Description")}
+    assert seen - changes <= proposed
+    assert not changes & proposed
 
 
 def test_an_offer_that_is_withdrawn_leaves_one_letter(lent):
