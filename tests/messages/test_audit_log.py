@@ -344,6 +344,28 @@ def test_garbage_is_no_line(rows: list[dict], make: Callable) -> None:
     assert refusal.value.code == "audit/format"
 
 
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (b'{"seq":0}' + b" " * MAX_LINE + b"\n", "too long"),
+        (b'{"seq":0}', "no end of line"),
+        (b"[" * 40 + b"]" * 40 + b"\n", "not JSON"),
+        (b"[" * 20 + b"]" * 20 + b"\n", "not an object"),
+    ],
+)
+def test_what_is_wrong_with_a_line_is_said(raw: bytes, reason: str) -> None:
+    """Bounds come first: nothing long or deep is parsed."""
+    with pytest.raises(BadInput) as refusal:
+        read_line(raw, number=9)
+    assert refusal.value.facts | {"most": 0} == {"line": 9, "reason": reason, "most": 0}
+
+
+def test_a_long_manifest_is_not_parsed() -> None:
+    with pytest.raises(BadInput) as refusal:
+        end_in(b" " * (MAX_MANIFEST + 1))
+    assert refusal.value.facts == {"file": "manifest", "most": MAX_MANIFEST}
+
+
 @given(st.lists(st.binary(max_size=200), max_size=4))
 def test_random_bytes_are_no_log(pieces: list[bytes]) -> None:
     if any(pieces):
