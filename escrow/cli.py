@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from escrow.commands import actus, psbt, reserves, serve, vault
+from escrow.commands import actus, audit, psbt, reserves, serve, vault
 from escrow.core.errors import BadInput, EscrowError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command()(actus.actus)
+app.add_typer(audit.app, name="audit")
 app.add_typer(psbt.app, name="psbt")
 app.add_typer(reserves.app, name="reserves")
 app.add_typer(serve.app, name="serve")
@@ -138,7 +139,8 @@ def export(
     out: Annotated[Path, typer.Option(help="A new or empty folder.")],
     seed: Seed = 1,
 ) -> None:
-    """Play a scene and write its evidence: raw blocks, signed transactions, the log, hashes."""
+    """Play a scene and write its evidence: raw blocks, signed transactions, the log, hashes;
+    margin calls and collateral as messages; an audit log."""
     from escrow.sim.scenes import play
     from escrow.view.export import export as write
 
@@ -146,6 +148,7 @@ def export(
         manifest = write(world, out)
     print(f"{out}: height {manifest['height']}, tip {manifest['tip_hash']}")
     print(f"state {manifest['state_hash']}")
+    print(f"messages {manifest['messages']}, audit {manifest['audit_head']}")
 
 
 @app.command()

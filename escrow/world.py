@@ -37,7 +37,7 @@ from escrow.core.phases import agreed_terms, takes_collateral
 from escrow.core.regions.loan import Accepted, Opened
 from escrow.core.regions.token import free
 from escrow.core.roles import Role
-from escrow.core.state import Escrow
+from escrow.core.state import Escrow, Event
 from escrow.core.terms import MIN_DEPOSIT, Liquidation, Terms
 from escrow.core.units import (
     CENTS_SCALE,
@@ -142,6 +142,12 @@ class World:
     def log_lines(self) -> Iterator[str]:
         """The append-only log, one JSON object a record, with its hash chain."""
         return self._wires.log.export_jsonl()
+
+    def events(self) -> Iterator[tuple[str, Event]]:
+        """Every event of the log, oldest first, with the loan it belongs to ("" for what all loans
+        share)."""
+        for record in self._wires.log.read():
+            yield record.stream, record.event
 
     @cached_property
     def w3(self) -> Web3:

@@ -345,6 +345,13 @@ CODES: Final[dict[str, str]] = {
     "world/closed": "this world was closed",
     "log/version": "another writer appended first",
     "log/write": "the log or the world's file cannot be written; nothing was",
+    "message/value": "a value that no message can carry",
+    "message/order": "collateral is not returned before the substitute was agreed and received",
+    "audit/missing-file": "the audit log is not there",
+    "audit/format": "a line that is none of an audit log, or another spelling of one",
+    "audit/broken-link": "the hash of a line, or of the one before it, is wrong",
+    "audit/order": "a line out of place: sequence, place in the log or time go back or jump",
+    "audit/truncated": "the audit log does not end where it is said to end",
     "export/write": "the evidence could not be written",
     "export/exists": "the output folder is not empty",
 }
