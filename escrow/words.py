@@ -18,7 +18,7 @@ def money(cents: int) -> str:
 
 def coins(sats: int) -> str:
     """Sats as ``1.50000000 BTC``."""
-    return f"{sats // COIN}.{sats % COIN:08d} BTC"
+    return f"{'-' if sats < 0 else ''}{abs(sats) // COIN}.{abs(sats) % COIN:08d} BTC"
 
 
 def exact(e8: int) -> str:

@@ -82,7 +82,7 @@ def level(
 
 def call(escrow: Escrow, *, at: Seconds) -> Finding:
     """Is the call level reached?"""
-    other = "no call" if _holds(escrow, at, "call_ltv", above=True) else "it is called"
+    other = "no call" if _holds(escrow, at, "call_ltv", above=True) else "a call"
     return level(
         escrow,
         at=at,
@@ -104,7 +104,7 @@ def restore(escrow: Escrow, *, at: Seconds) -> Finding:
         above=False,
         code="cure/not-restored",
         does="cured at",
-        other="the call stays open" if holds else "it is cured",
+        other="no cure" if holds else "a cure",
     )
 
 
@@ -118,7 +118,7 @@ def still_called(escrow: Escrow, *, at: Seconds) -> Finding:
         above=True,
         code="expire/healthy",
         does="expires at",
-        other="it does not expire" if holds else "it expires",
+        other="no expiry" if holds else "expiry",
     )
 
 
@@ -132,7 +132,7 @@ def liquidation_level(escrow: Escrow, *, at: Seconds) -> Finding:
         above=True,
         code="liquidate/healthy",
         does="sells at",
-        other="no sale" if holds else "it is sold",
+        other="no sale" if holds else "a sale",
     )
 
 
@@ -148,10 +148,10 @@ def cure_time(escrow: Escrow, loan: ln.Called, *, at: Seconds) -> Finding:
     code, show = "expire/cure-time", SHOWN["seconds"]
     if late > 0:
         verdict = f"{show(late)} past the deadline on the active clock"
-        far = Distance(Subject.DEADLINE, code, deadline, active, "seconds", "it does not expire")
+        far = Distance(Subject.DEADLINE, code, deadline, active, "seconds", "no expiry")
     else:
         verdict = f"{show(-late)} of cure time left on the active clock"
-        far = Distance(Subject.DEADLINE, code, deadline, active - 1, "seconds", "it expires")
+        far = Distance(Subject.DEADLINE, code, deadline, active - 1, "seconds", "expiry")
     inputs = (
         Input("active clock", active, "seconds", f"{active} s", ACTIVE),
         Input("deadline", deadline, "seconds", f"{deadline} s", DEADLINE),
@@ -171,7 +171,7 @@ def default_time(terms: Terms, *, at: Seconds, alone: bool = True) -> Finding:
     )
     found = from_time(
         at, first, what="in default", source=source, code="liquidate/healthy",
-        other="no sale" if at >= first else "it is sold",
+        other="no sale" if at >= first else "a sale",
     )  # fmt: skip
     return found if alone else Finding(found.verdict, found.inputs)
 

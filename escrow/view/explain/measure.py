@@ -25,7 +25,7 @@ from escrow.core.units import (
     muldiv_up,
 )
 from escrow.view.explain.parts import SHOWN, Distance, Finding, Input, Rounding, Subject
-from escrow.words import coins, money, percent, price
+from escrow.words import money, percent, price
 
 BOOK: Final = "EscrowBook, of this loan"
 HELD: Final = "PledgeToken, held by EscrowBook for this loan"
@@ -237,18 +237,19 @@ def amount(
     what: str,
     source: tuple[Input, ...],
     code: str,
+    least: int = 1,
 ) -> Finding:
-    """An amount with a bound; says the room that is left, or how much it is beyond."""
-    show = money if unit == "cents" else coins
+    """An amount with a bound; says the room that is left, or how much it is beyond. Below
+    ``least`` another guard would answer."""
+    show = SHOWN[unit]
     gap = limit - actual if most else actual - limit
-    room = (
-        f"{show(gap)} of room left"
-        if gap >= 0
-        else f"{show(-gap)} too {'much' if most else 'little'}"
-    )
-    far = bound(Subject.AMOUNT, actual, limit, most=most, unit=unit, code=code, least=1)
+    room = f"{show(gap)} of room left" if gap >= 0 else f"{show(-gap)} too {_MUCH[most]}"
+    far = bound(Subject.AMOUNT, actual, limit, most=most, unit=unit, code=code, least=least)
     asked = number("amount", actual, unit=unit, source=ASKED)
     return Finding(f"{what}: {room}", (asked, *source), (), far)
+
+
+_MUCH: Final = {True: "much", False: "little"}
 
 
 def _now(at: int) -> Input:

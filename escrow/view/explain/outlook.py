@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from escrow.core.due import due, owed_by
-from escrow.core.phases import agreed_terms, breach, debt_now, loan_phase
+from escrow.core.phases import breach, debt_now, loan_phase
 from escrow.core.realise import auction_start
 from escrow.core.regions import loan as ln
 from escrow.core.regions.system import active_seconds, is_fresh
@@ -67,8 +67,8 @@ class Outlook:
     def rows(self) -> Iterator[tuple[str, str]]:
         """Label and text of each line, for people."""
         yield "loan", f"{self.loan}: {self.phase} at {SHOWN['moment'](self.at)}"
-        for each in self.due:
-            yield "due now", each
+        for effect in self.due:
+            yield "due now", effect
         for each in self.ahead:
             yield each.what, each.finding.verdict
             for far in each.finding.distances:
@@ -103,7 +103,7 @@ def _ahead(escrow: Escrow, *, at: Seconds) -> Iterator[Ahead]:
             yield Ahead("deadline", _deadline(escrow, loan, at=at))
         case _:
             pass
-    if isinstance(loan, ln.Indebted):
+    if isinstance(loan, ln.Active | ln.Called):
         due_at = (signed(t, "maturity", unit="moment"),)
         found = from_time(
             at, t.maturity, what="due", source=due_at, code="", other="everything is due"
@@ -111,10 +111,10 @@ def _ahead(escrow: Escrow, *, at: Seconds) -> Iterator[Ahead]:
         yield Ahead("maturity", found)
         yield Ahead("default", guards.default_time(t, at=at))
     if isinstance(loan, ln.Live):
-        source = (signed(agreed_terms(escrow), "recover_at", unit="moment"),)
         found = from_time(
-            at, t.recover_at, what="open to the borrower alone", source=source,
-            code="recover/too-early",
+            at, t.recover_at, what="the coins are the borrower's to take alone",
+            source=(signed(t, "recover_at", unit="moment"),), code="recover/too-early",
+            other="the borrower alone may take the coins",
         )  # fmt: skip
         yield Ahead("recovery", found)
 

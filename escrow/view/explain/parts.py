@@ -97,7 +97,7 @@ class Distance:
     """How far the other outcome was, in one number.
 
     With the subject at ``flip`` the outcome is the other; at ``beside``, one unit before, it is not
-    yet. Both were found without division but for the one named in ``rounding``.
+    yet; all else the same. (Of a moment: also the debt, and that a price is fresh.)
     """
 
     subject: Subject

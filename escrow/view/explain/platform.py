@@ -5,7 +5,7 @@ from __future__ import annotations
 from escrow.core.regions.system import is_jump, is_recent, stale_from
 from escrow.core.state import Escrow
 from escrow.core.terms import Terms
-from escrow.core.units import BPS, PriceE8, Seconds, muldiv_down
+from escrow.core.units import BPS, MAX_PRICE, PriceE8, Seconds, muldiv_down
 from escrow.view.explain.measure import BLOCK_TIME, PLATFORM, bound, number, round_of, signed
 from escrow.view.explain.parts import SHOWN, Distance, Finding, Input, Subject
 from escrow.words import percent, price
@@ -32,7 +32,7 @@ def jump(escrow: Escrow, new: PriceE8, *, at: Seconds, signers: int) -> Finding:
         other = f"not a jump: {system.quorum} oracles are enough"
         if not jumped:
             other = f"a jump: {system.wide_quorum} oracles must sign, or refused, price/deviation"
-        if flip > 0:
+        if 0 < flip <= MAX_PRICE:
             way = "down: the widest whole step within the bound"
             far = (Distance(Subject.PRICE, "price/deviation", new, flip, "e-8", other, way),)
     moved = SHOWN["e-8"](abs(new - last.price))

@@ -148,8 +148,9 @@ def _token_guard(escrow: Escrow, command: Command, code: str) -> Finding | None:
             )
         case "burn/no-tokens", BurnTokens(sats=sats):
             return amount(
-                sats, free(token), most=True, unit=unit, what="burn", source=source, code=code
-            )
+                sats, free(token), most=True, unit=unit, what="burn", source=source, code=code,
+                least=MIN_DEPOSIT,
+            )  # fmt: skip
         case "burn/dust", BurnTokens(sats=sats):
             least = constant("smallest", MIN_DEPOSIT, unit=unit, where="PledgeToken: MIN_DEPOSIT")
             return amount(
