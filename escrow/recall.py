@@ -93,7 +93,10 @@ def recalled(meta: Mapping[str, str], tale: Tale, *, txs: Sequence[str]) -> list
         text = "".join(meta[f"acts/{piece}"] for piece in range(int(meta["acts"])))
         if not is_shallow(text):
             raise BadInput("world/format", reason="acts")
-        for row in json.loads(text):
+        rows = json.loads(text)
+        if not isinstance(rows, list):
+            raise TypeError("not a list of acts")
+        for row in rows:
             acts.append(_act(row, fold, n=len(acts) + 1, txs=txs))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BadInput("world/format", reason="acts") from error

@@ -86,7 +86,7 @@ def test_every_stated_flip_flips_and_one_unit_less_does_not() -> None:
         settings.get_profile("dev"),
         derandomize=True,
         database=None,
-        max_examples=int(os.environ.get("N", 100)),
+        max_examples=int(os.environ.get("WHY_STORIES", "100")),
         phases=(Phase.generate,),
     )
     run_state_machine_as_test(Telling, settings=always)
