@@ -46,8 +46,9 @@ from escrow.view.explain import (
     explain_refusal,
     outlook,
 )
+from escrow.view.explain.measure import ratio
 from escrow.view.explain.rulebook import RULES
-from escrow.words import jsonable
+from escrow.words import coins, jsonable, moment, span
 
 NOW = Seconds(1_700_000_000)
 TERMS = Terms(
@@ -445,6 +446,35 @@ def test_a_burn_too_small_and_one_too_large() -> None:
     assert away(small) == ["0.00000001 BTC more: not refused with burn/dust"]
     large = why_not(escrow, BurnTokens(Role.BORROWER, NOW, 0, Sats(COIN + 5), SCRIPT))
     assert away(large) == ["0.00000005 BTC less: not refused with burn/no-tokens"]
+
+
+# --- words ---
+
+
+def test_spans_moments_and_coins_at_their_ends() -> None:
+    assert (span(93_784), span(93_784, units=4)) == ("1 d 2 h", "1 d 2 h 3 min 4 s")
+    assert moment(253_402_300_799) == "9999-12-31 23:59:59"
+    assert moment(253_402_300_800) == "second 253402300800"
+    assert (coins(-1), coins(COIN + 1)) == ("-0.00000001 BTC", "1.00000001 BTC")
+
+
+@pytest.mark.parametrize(
+    ("debt", "shown"),
+    [(0, "0.00 %"), (7_500, "75.00 %"), (7_499, "74.99 %"), (7_501, "75.01 %")],
+)
+def test_a_ratio_at_a_level_and_beside_it(debt: int, shown: str) -> None:
+    # 100.00 of coins: a cent is a basis point.
+    args = {"sats": Sats(COIN), "price": PriceE8(100 * 10**8), "level": Bps(7_500)}
+    assert ratio(Cents(debt), **args) == shown
+
+
+def test_a_ratio_never_reads_as_the_level_that_it_does_not_reach() -> None:
+    huge = {"sats": Sats(21 * 10**14), "price": PriceE8(10**18), "level": Bps(7_500)}
+    edge = 7_500 * 21 * 10**14 * 10**18 // (10_000 * 10**14)
+    assert ratio(Cents(edge), **huge) == "75.00 %"
+    assert ratio(Cents(edge - 1), **huge) == "74.999999999999999996 %"
+    assert ratio(Cents(edge + 1), **huge) == "75.01 %"
+    assert ratio(Cents(5), sats=Sats(0), price=PriceE8(1), level=Bps(1)) == "without coins"
 
 
 # --- what comes next, and JSON ---
