@@ -34,6 +34,7 @@ from escrow.core.verbs.mark import Mark
 from escrow.core.verbs.mint import Mint
 from escrow.core.verbs.offer import Offer
 from escrow.core.verbs.open import Open
+from escrow.core.verbs.payout import SawPayout, SawPayoutDepth, SawPayoutStuck
 from escrow.core.verbs.pledge import SawCoin
 from escrow.core.verbs.repay import Repay
 from escrow.core.verbs.tick import Tick
@@ -41,7 +42,9 @@ from escrow.core.verbs.top_up import TopUp
 from escrow.core.verbs.withdraw import Withdraw
 from escrow.view.explain import (
     SAYS_ALL,
+    Distance,
     Explanation,
+    Subject,
     explain,
     explain_refusal,
     outlook,
@@ -228,6 +231,36 @@ def test_every_event_is_explained(event: type[Event]) -> None:
     assert next(iter(found.rows())) == (event.__name__, found.verdict)
     if event not in SAYS_ALL:
         assert found.rule.name != "consequence"
+
+
+RULE_OF = {
+    "OracleStale": "fresh price", "PriceMarked": "price", "Paused": "pause", "Resumed": "pause",
+    "OraclesRotated": "oracle set", "OfferMade": "offer", "OfferAccepted": "acceptance",
+    "OfferEnded": "end of an offer", "LoanOpened": "opening", "LoanCancelled": "cancellation",
+    "Drawn": "draw", "Repayment": "repayment", "MarginCalled": "margin call", "CallCured": "cure",
+    "CallExpired": "expiry of a call", "Disputed": "dispute", "Resolved": "decision on a dispute",
+    "Withdrawn": "withdrawal", "AuctionBegun": "auction", "Refinanced": "refinancing",
+    "Liquidated": "liquidation", "LoanRecovered": "recovery", "LoanEnded": "end",
+    "CoinSeen": "coin on Bitcoin", "CoinMined": "finality", "CoinLocked": "finality",
+    "CoinReorged": "finality", "CoinLost": "fact", "PayoutSent": "payout",
+    "PayoutFinal": "finality", "PayoutReorged": "finality", "PayoutStuck": "stuck payout",
+    "PayoutMined": "fact", "PayoutReplaced": "replacement", "PayoutVoid": "fact",
+    "CoinsRecovered": "recovery", "Rekeyed": "new key", "CoinPlaced": "fact", "Minted": "mint",
+    "TokensHeld": "pledge", "TokensFreed": "consequence", "Burned": "burn", "Retired": "retirement",
+    "Incident": "incident", "ClockTicked": "clock",
+}  # fmt: skip
+
+
+def test_each_event_has_the_rule_that_decided_it() -> None:
+    told = {type(e).__name__: explain(Step(b, e, b)).rule.name for b, e in samples()}
+    assert told == RULE_OF
+
+
+def test_a_distance_knows_the_value_beside_its_flip() -> None:
+    up = Distance(Subject.FEE, "payout/fee", 5, 9, "sats", "refused")
+    down = Distance(Subject.FEE, "payout/fee", 9, 5, "sats", "not refused")
+    assert (up.away, up.beside, up.shown) == (4, 8, "0.00000004 BTC more: refused")
+    assert (down.away, down.beside, down.shown) == (4, 6, "0.00000004 BTC less: not refused")
 
 
 def test_what_says_all_by_itself_is_a_short_list() -> None:
@@ -423,6 +456,22 @@ def test_a_price_that_grew_old_and_the_clock_that_stands() -> None:
     assert away(refused) == ["1 s earlier, at 2023-11-16 22:14:20: the price may be used"]
     ahead = {each.what: each.finding.verdict for each in outlook("0x", stale).ahead}
     assert ahead["no price"].endswith("nothing is called, cured or sold until that is over")
+
+
+def test_a_stuck_payout_and_a_final_coin() -> None:
+    burned = played(
+        active(),
+        Repay(Role.BORROWER, NOW, Cents(2_400_000)),
+        BurnTokens(Role.BORROWER, NOW, 0, Sats(COIN), SCRIPT),
+        SawPayout(Role.WATCHER, NOW, PAYOUT),
+    )
+    found = why(burned, SawPayoutStuck(Role.WATCHER, NOW, "pp", 7), vt.PayoutStuck)
+    assert found.verdict == "7 blocks passed it by"
+    assert away(found) == ["2 blocks less: it is not stuck yet"]
+    final = why(burned, SawPayoutDepth(Role.WATCHER, NOW, "pp", 3), vt.PayoutFinal)
+    assert away(final) == ["1 block less: the payout is not final"]
+    coin = why(active(), SawCoin(Role.WATCHER, NOW, "bb:0", Sats(COIN), 3, 7), vt.CoinLocked)
+    assert coin.verdict == "the coin has 3 blocks or more of 3"
 
 
 # --- refusals ---
