@@ -121,7 +121,7 @@ def why(
         str, typer.Argument(help="A file that --save wrote, or a scene, as for demo.")
     ],
     step: Annotated[
-        str | None, typer.Argument(help="Number of a step, as demo prints it.", metavar="[N]")
+        str | None, typer.Argument(help="Number of a step, as demo prints it.", metavar="N")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of a scene: 1 unless given.")] = None,
     as_json: Json = False,

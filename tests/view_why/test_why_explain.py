@@ -539,6 +539,19 @@ def test_the_outlook_of_an_active_loan() -> None:
     assert found.due == ()
 
 
+def test_the_outlook_in_default_states_no_level_that_would_not_matter() -> None:
+    at = Seconds(TERMS.maturity + TERMS.grace + 5)
+    found = outlook("0xab", price(active(), 48_000, at=at))
+    sale = [each.finding for each in found.ahead if each.what == "liquidation"]
+    assert [each.verdict for each in sale] == [
+        "in default for 4 s on the wall clock",
+        "LTV 50.00 %; sells at 85.00 %; 16,800.00 away",
+    ]
+    assert [far.shown for each in sale for far in each.distances] == [
+        "5 s earlier, at 2024-02-15 22:13:20: no sale"
+    ]
+
+
 def test_the_outlook_of_a_called_loan() -> None:
     found = {each.what: each.finding for each in outlook("0xab", called()).ahead}
     assert found["restore"].verdict == "LTV 75.00 %; cured at 60.00 %; 4,800.00 away"

@@ -17,6 +17,7 @@ from escrow.core.units import Seconds
 from escrow.view.explain import guards, platform
 from escrow.view.explain.measure import BOOK, INTEREST, by_time, from_time, number, signed
 from escrow.view.explain.parts import SHOWN, Finding, fields_of
+from escrow.view.explain.sales import reasons
 from escrow.words import money, span
 
 
@@ -106,15 +107,21 @@ def _ahead(escrow: Escrow, *, at: Seconds) -> Iterator[Ahead]:
     if isinstance(loan, ln.Active | ln.Called):
         due_at = (signed(t, "maturity", unit="moment"),)
         found = from_time(
-            at, t.maturity, what="due", source=due_at, code="", other="everything is due"
+            at,
+            t.maturity,
+            what="due",
+            source=due_at,
+            code="",
+            other="not due yet" if at >= t.maturity else "all is due",
         )
         yield Ahead("maturity", found)
-        yield Ahead("default", guards.default_time(t, at=at))
+        alone = breach(escrow, at=at) is None
+        yield Ahead("default", guards.default_time(t, at=at, alone=alone))
     if isinstance(loan, ln.Live):
         found = from_time(
-            at, t.recover_at, what="the coins are the borrower's to take alone",
+            at, t.recover_at, what="open to the borrower alone",
             source=(signed(t, "recover_at", unit="moment"),), code="recover/too-early",
-            other="the borrower alone may take the coins",
+            other="not yet" if at >= t.recover_at else "the borrower alone may take the coins",
         )  # fmt: skip
         yield Ahead("recovery", found)
 
@@ -154,8 +161,13 @@ def _levels(escrow: Escrow, loan: ln.Indebted, *, at: Seconds) -> Iterator[Ahead
             if loan.terms.liquidation is Liquidation.AUCTION and escrow.system.price is not None:
                 yield Ahead("auction", _auction(escrow, loan, reason, at=at))
             return
-    yield Ahead("liquidation", guards.liquidation_level(escrow, at=at))
     reason_now = breach(escrow, at=at)
+    if reason_now is None:
+        yield Ahead("liquidation", guards.liquidation_level(escrow, at=at))
+    else:
+        # It may be sold now: what could have spared it depends on why.
+        for found in reasons(reason_now, escrow, at=at):
+            yield Ahead("liquidation", found)
     if (
         loan.terms.liquidation is Liquidation.AUCTION
         and reason_now is not None

@@ -69,5 +69,7 @@ def liquidated(event: ln.Liquidated, before: Escrow) -> Explanation:
         findings.append(Finding("", (signed(t, "target_ltv", unit="bps"),)))
     if event.split.left:
         findings.append(Finding("", (signed(t, "min_left", unit="cents"),)))
-    findings.append(guards.split_of(event))
+    stood = guards.position(before, at=at, field="liquidation_ltv", above=True)
+    assert stood is not None
+    findings += [Finding("", stood.inputs()), guards.split_of(event)]
     return explained("Liquidated", at, rb.SEIZURE, *findings)
