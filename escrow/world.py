@@ -56,6 +56,7 @@ from escrow.core.verbs.offer import Offer
 from escrow.deal import Act, Deal
 from escrow.engine import PLATFORM
 from escrow.parse import parse_btc, parse_cents, parse_price
+from escrow.recall import states_at
 from escrow.vault_life import (
     Refresh,
     agree_rekey,
@@ -188,6 +189,12 @@ class World:
     def state_of(self, loan: str) -> Escrow:
         """All four regions of a loan."""
         return self.engine.deal(loan)
+
+    def states_after(self, n: int) -> dict[str, Escrow]:
+        """Every loan as it stood when act ``n`` was over. Raises ``BadInput("step/unknown")``."""
+        if type(n) is not int or not 1 <= n <= len(self.acts):
+            raise BadInput("step/unknown", steps=len(self.acts))
+        return states_at(self._wires.tale(), length=self.acts[n - 1].log[1])
 
     def party(self, name: str) -> Party:
         """A party by name. Raises ``BadInput("input/unknown-party")``."""
@@ -780,15 +787,18 @@ class World:
     def _data(self) -> WorldData:
         self._require_open()
         self._pace.sync()
-        return self._wires.data(self.config, silent=self.silent)
+        return self._wires.data(self.config, silent=self.silent, acts=self.acts)
 
     @classmethod
     def _from_data(cls, data: WorldData) -> Self:
         world = cls.__new__(cls)
-        config, silent, wires = load_wires(data, world._vaults_of, world._answers, world._note)
+        config, silent, acts, wires = load_wires(
+            data, world._vaults_of, world._answers, world._note
+        )
         world.config = config
         world._wire(wires)
         world.silent = silent
+        world.acts = acts
         return world
 
     def __enter__(self) -> Self:
@@ -811,7 +821,7 @@ class World:
         self._pace.sync()
         outer = self._acting
         acting = self._acting = _Acting(loan=loan)
-        began, mark = self.now, self._wires.evm_count()
+        began, mark, first = self.now, self._wires.evm_count(), self._wires.log.length
         try:
             yield
             self._pace.sync()
@@ -832,6 +842,8 @@ class World:
                 evm=self._wires.evm_hashes(mark),
                 refusals=self._wires.take_refusals(),
                 after={name: self.engine.deal(name) for name in touched},
+                log=(first, self._wires.log.length),
+                sent=(mark, self._wires.evm_count()),
             )
         )
 
