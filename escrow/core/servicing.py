@@ -8,7 +8,7 @@ from typing import Final
 from escrow.core.errors import Rejected
 from escrow.core.phases import debt_now
 from escrow.core.regions.loan import Active, Indebted
-from escrow.core.regions.servicing import Plan, Standing
+from escrow.core.regions.servicing import ServicingPlan, Standing
 from escrow.core.regions.system import Price
 from escrow.core.rules import at_or_above
 from escrow.core.state import Escrow
@@ -23,7 +23,7 @@ MAX_PATIENCE: Final = Seconds(365 * DAY)
 """Longest grace, and longest delinquency."""
 
 
-def check_plan(plan: Plan, terms: Terms) -> None:
+def check_plan(plan: ServicingPlan, terms: Terms) -> None:
     """Refuse a plan that contradicts itself or the terms.
 
     Raises ``Rejected``: ``plan/notices``, ``plan/instalments``, ``plan/patience``.

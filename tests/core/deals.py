@@ -13,7 +13,7 @@ import pytest
 
 from escrow.core.decide import Command, decide
 from escrow.core.errors import Rejected
-from escrow.core.regions.servicing import Instalment, Plan
+from escrow.core.regions.servicing import Instalment, ServicingPlan
 from escrow.core.regions.system import System, new_system
 from escrow.core.regions.vault import Payout
 from escrow.core.roles import Role
@@ -54,7 +54,7 @@ COIN_A, COIN_B = "aa:0", "bb:1"
 SCRIPT = "0014" + "11" * 20
 """P2WPKH."""
 CONFIRMATIONS = 3
-PLAN = Plan(
+PLAN = ServicingPlan(
     notices=(Bps(5_500), Bps(6_500)),
     instalments=(
         Instalment(Seconds(NOW + 30 * DAY), Cents(400_000)),

@@ -25,7 +25,7 @@ class Instalment:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ServicingPlan:
     """What is serviced."""
 
     notices: tuple[Bps, ...] = ()
@@ -52,7 +52,7 @@ class Standing(Enum):
 class Servicing:
     """How the loan stands, as last told."""
 
-    plan: Plan | None = None
+    plan: ServicingPlan | None = None
     """None was agreed: nothing is serviced."""
     noticed: int = 0
     """Notice levels that the borrower was told of and that still stand."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from escrow.core.errors import Rejected
 from escrow.core.regions.loan import Draft, OfferMade
-from escrow.core.regions.servicing import Plan
+from escrow.core.regions.servicing import ServicingPlan
 from escrow.core.roles import Role
 from escrow.core.servicing import check_plan
 from escrow.core.state import Escrow, Event
@@ -21,7 +21,7 @@ class Offer:
     by: Role
     at: Seconds
     terms: Terms
-    plan: Plan | None = None
+    plan: ServicingPlan | None = None
 
 
 def offer(escrow: Escrow, command: Offer) -> tuple[Event, ...]:
