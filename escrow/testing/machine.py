@@ -16,7 +16,15 @@ from escrow.core.errors import CODES, Rejected
 from escrow.core.laws import Step
 from escrow.core.payouts import STUCK_AFTER
 from escrow.core.phases import backing, debt_now, loan_phase
-from escrow.core.regions.loan import Accepted, Called, Draft, Ended, Offered, Refinanced
+from escrow.core.regions.loan import (
+    Accepted,
+    Called,
+    Draft,
+    Ended,
+    Indebted,
+    Offered,
+    Refinanced,
+)
 from escrow.core.regions.servicing import ServicingPlan
 from escrow.core.regions.system import MAX_PAUSE, active_seconds, is_jump, stale_from
 from escrow.core.regions.token import free
@@ -116,12 +124,13 @@ STARTS: Final = (
     "REKEYED",
     "OUTLASTED",
     "RECOVERABLE",
+    "OVERDUE",
     "AWAITING_COLLATERAL",
     "DRAFT",
 )
 """Where stories start: most of them with money lent, one with a payout under way, one with coins
 at an address whose keys were replaced, one with a call whose time is up, one at the recovery
-time."""
+time, one with a payment missed if any was to be made."""
 
 
 class EscrowMachine(RuleBasedStateMachine):
@@ -164,7 +173,8 @@ class EscrowMachine(RuleBasedStateMachine):
 
     def plans(self, terms: Terms) -> st.SearchStrategy[ServicingPlan | None]:
         """Hook: what is agreed beside the terms, if anything. It must be sound beside them."""
-        return st.none() | some_plans(terms)
+        plans = some_plans(terms)
+        return plans | plans | st.none()
 
     def on_event(self, step: Step) -> None:
         """Hook: called after every accepted event, when all laws were found to hold."""
@@ -226,6 +236,8 @@ class EscrowMachine(RuleBasedStateMachine):
             self.squeeze(level="call_ltv", near=0, then=False)
         if stage == "OUTLASTED":
             self.outlast(level="call_ltv", near=1, then=False)
+        if stage == "OVERDUE":
+            self.miss()
         if stage == "RECOVERABLE":
             self.wait_until(moment="recover_at", near=0)
         if stage == "REKEYED":
@@ -936,6 +948,13 @@ class EscrowMachine(RuleBasedStateMachine):
     def note_recovery(self, *, wait: int, by: Role | None) -> None:
         self.ask(NoteRecovery(by or Role.OPERATOR, self._later(wait)))
 
+    @rule(near=NEAR)
+    def substitute(self, *, near: int) -> None:
+        """A new coin is pledged, and half as much of the old collateral taken back."""
+        self.another_coin(wait=1, sats=COIN, near=0)
+        self.ask(TopUp(Role.BORROWER, self.now, free(self.escrow.token)))
+        self.ask(Withdraw(Role.BORROWER, self.now, Sats(COIN // 2 + near)))
+
     # How it is serviced.
 
     @rule(wait=WAIT, by=BY)
@@ -952,6 +971,24 @@ class EscrowMachine(RuleBasedStateMachine):
     @rule(wait=WAIT, by=BY)
     def assess(self, *, wait: int, by: Role | None) -> None:
         self.ask(Assess(by or Role.OPERATOR, self._later(wait)))
+
+    @rule()
+    def miss(self) -> None:
+        """The next due date passes."""
+        if (since := unpaid_since(self.escrow)) is not None:
+            at = Seconds(max(self.now, since + 1))
+            self.ask(Tick(Role.WATCHER, at))
+            self.ask(Assess(Role.OPERATOR, at))
+
+    @rule(near=NEAR)
+    def catch_up(self, *, near: int) -> None:
+        """The borrower pays all that the plan asks for up to now, or nearly, and it is noted."""
+        loan, plan = self.escrow.loan, self.escrow.servicing.plan
+        if plan is not None and isinstance(loan, Indebted):
+            due_now = sum(each.amount for each in plan.instalments if each.due_at < self.now)
+            paid = loan.debt.paid_principal + loan.debt.paid_interest
+            self.ask(Repay(Role.BORROWER, self.now, Cents(due_now - paid + near)))
+            self.ask(Assess(Role.OPERATOR, self.now))
 
     @rule(wait=WAIT, by=BY, kinds=st.sampled_from(((0,), (1,), (0, 1))))
     def impair(self, *, wait: int, by: Role | None, kinds: tuple[int, ...]) -> None:

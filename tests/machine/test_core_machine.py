@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from ghost import Ghost
-from hypothesis import settings
+from hypothesis import seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from escrow.core.decide import Command
@@ -66,7 +66,8 @@ def test_every_law_holds_whatever_anybody_does() -> None:
 
 
 def test_the_machine_gets_about(record_property: Callable[[str, object], None]) -> None:
-    """A machine that goes nowhere would pass as well."""
+    """A machine that goes nowhere would pass as well. Rare things take their time: a few batches of
+    stories, each with a seed of its own, until everything was seen."""
     counts: Counter[str] = Counter()
     transitions: Counter[tuple[str, str, str]] = Counter()
     refusals: Counter[str] = Counter()
@@ -80,12 +81,17 @@ def test_the_machine_gets_about(record_property: Callable[[str, object], None]) 
             transitions.update(self.transitions)
             refusals.update(self.refusals)
 
-    always = settings(settings.get_profile("dev"), derandomize=True, database=None)
-    run_state_machine_as_test(Counted, settings=settings(always, max_examples=500))
-    events = {event for _, event, _ in transitions}
-    assert events >= REACHED, f"never seen: {sorted(REACHED - events)}"
+    batch = settings(settings.get_profile("dev"), database=None, max_examples=125)
     # Exits signed in advance are no step of a loan's log.
-    assert {each.id for each in TRANSITIONS} - counts.keys() == {"T4"}
+    wanted = REACHED | {each.id for each in TRANSITIONS} - {"T4"}
+    missing = wanted
+    for number in range(16):
+        run_state_machine_as_test(seed(number)(Counted), settings=batch)
+        missing = wanted - counts.keys() - {event for _, event, _ in transitions}
+        if not missing:
+            break
+    assert not missing, f"never seen: {sorted(missing)}"
+    assert "T4" not in counts
     record_property("transitions", dict(counts))
     assert len(transitions) >= 100
     assert len(refusals) >= 45
