@@ -31,10 +31,12 @@ from escrow.adapters.bitcoin.vault import Vault, dust, parse_address
 from escrow.adapters.store.codec import state_hash
 from escrow.adapters.store.world_file import WorldData, read_world, write_world
 from escrow.config import LoanDefaults, WorldConfig, block_time_offset
+from escrow.core.decide import decide
 from escrow.core.errors import BadInput, Refused, Rejected
 from escrow.core.laws import Step
 from escrow.core.phases import agreed_terms, takes_collateral
 from escrow.core.regions.loan import Accepted, Opened
+from escrow.core.regions.servicing import ServicingPlan
 from escrow.core.regions.token import free
 from escrow.core.roles import Role
 from escrow.core.state import Escrow, Event
@@ -52,7 +54,10 @@ from escrow.core.units import (
 )
 from escrow.core.verbs.accept import Accept
 from escrow.core.verbs.cancel import Cancel
+from escrow.core.verbs.declare_default import DeclareDefault
+from escrow.core.verbs.impair import Impair, LiftImpairment
 from escrow.core.verbs.offer import Offer
+from escrow.core.verbs.withdraw import Withdraw
 from escrow.deal import Act, Deal
 from escrow.engine import PLATFORM
 from escrow.parse import parse_btc, parse_cents, parse_price
@@ -284,8 +289,11 @@ class World:
     def _arbiter(self, name: str, time: Seconds) -> dict[str, Any]:
         return {"arbiter": self.party(name).address, "dispute": time}
 
-    def offer(self, terms: Terms | None = None, *, by: str = "lender") -> Deal:
-        """The lender binds itself to terms. Raises ``Rejected``."""
+    def offer(
+        self, terms: Terms | None = None, *, plan: ServicingPlan | None = None, by: str = "lender"
+    ) -> Deal:
+        """The lender binds itself to terms, and to a plan beside them that the operator services:
+        notices, instalments, patience. Raises ``Rejected``."""
         terms = terms or self.terms()
         expected = self._wires.vaults.vault(Plan.of(terms))
         if terms.vault != "0x" + expected.witness_program.hex():
@@ -295,7 +303,7 @@ class World:
         if any(d.terms.vault == terms.vault for d in self.loans if d.id != loan):
             raise BadInput("terms/vault", vault=terms.vault[:80], reason="used by another loan")
         with self._act(by, "offer", loan, principal=terms.principal):
-            self.engine.ask(loan, Offer(self._role(by), self.now, terms))
+            self.engine.ask(loan, Offer(self._role(by), self.now, terms, plan))
         return Deal(self, loan)
 
     def accept(self, loan: Deal | None = None, *, by: str = "borrower") -> Deal:
@@ -518,6 +526,22 @@ class World:
             self._book(by, "withdraw", deal, sats)
         return deal
 
+    def substitute(self, loan: Deal | None = None, *, btc: str | int, by: str = "borrower") -> Deal:
+        """New coins for as many pledged ones: seen through until they count, and only then are
+        the others taken back and paid out (ISO 20022 colr.010 to 012: the taker releases the old
+        piece after the new one is received).
+
+        Raises ``Rejected``: ``withdraw/…``, ``price/stale``, ``loan/amount`` before a coin moves;
+        and what ``pledge`` and ``burn`` raise.
+        """
+        deal = self._deal(loan)
+        sats, state = self._depositable(deal, btc), deal.state
+        both = replace(state, token=replace(state.token, held=Sats(state.token.held + sats)))
+        decide(both, Withdraw(self._role(by), self.now, sats))
+        self.pledge(deal, btc=btc)
+        self.withdraw(deal, btc=btc, by=by)
+        return self.burn(deal, btc=btc, by=by)
+
     def refinance(
         self,
         loan: Deal | None = None,
@@ -664,15 +688,40 @@ class World:
             )
             return self.bitcoin.broadcast_package((parents[-1], child))[1]
 
+    def impair(self, loan: Deal | None = None, *, by: str = "lender") -> None:
+        """The lender holds a serviced loan for impaired: all of it is due. Raises ``Rejected``:
+        ``impair/…``, ``plan/none``."""
+        deal = self._deal(loan)
+        with self._act(by, "impair", deal.id):
+            self.engine.ask(deal.id, Impair(self._role(by), self.now))
+
+    def lift_impairment(self, loan: Deal | None = None, *, by: str = "lender") -> None:
+        """The lender takes that back. Raises ``Rejected``: ``impair/…``."""
+        deal = self._deal(loan)
+        with self._act(by, "lift-impairment", deal.id):
+            self.engine.ask(deal.id, LiftImpairment(self._role(by), self.now))
+
+    def declare_default(self, loan: Deal | None = None, *, by: str = "lender") -> None:
+        """The lender declares the default of a serviced loan. The coins stay until the escrow
+        book's own time of default. Raises ``Rejected``: ``default/…``, ``plan/none``."""
+        deal = self._deal(loan)
+        with self._act(by, "declare-default", deal.id):
+            self.engine.ask(deal.id, DeclareDefault(self._role(by), self.now))
+
     def open(
-        self, *, btc: str | int = "1.5", price: str | int | None = None, **terms: object
+        self,
+        *,
+        btc: str | int = "1.5",
+        price: str | int | None = None,
+        plan: ServicingPlan | None = None,
+        **terms: object,
     ) -> Deal:
         """A running loan in one call: offered, accepted, pledged, minted and drawn in full.
 
         ``terms`` as for ``terms()``. Without a ``price`` given or posted before, one at which the
         loan-to-value is 40 % is posted.
         """
-        deal = self.accept(self.offer(self.terms(**terms)))  # type: ignore[arg-type]
+        deal = self.accept(self.offer(self.terms(**terms), plan=plan))  # type: ignore[arg-type]
         self.pledge(deal, btc=btc)
         if price is not None:
             self.price(price)
