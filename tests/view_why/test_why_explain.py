@@ -13,6 +13,7 @@ from escrow.core.decide import Command, decide
 from escrow.core.errors import CODES, BadInput
 from escrow.core.laws import LAWS, Step
 from escrow.core.regions import loan as ln
+from escrow.core.regions import servicing as sv
 from escrow.core.regions import system as sy
 from escrow.core.regions import token as tk
 from escrow.core.regions import vault as vt
@@ -25,6 +26,7 @@ from escrow.core.verbs.accept import Accept
 from escrow.core.verbs.auction import Redo, Take
 from escrow.core.verbs.burn import BurnTokens
 from escrow.core.verbs.cure import Cure
+from escrow.core.verbs.declare_default import DeclareDefault
 from escrow.core.verbs.dispute import Dispute, Resolve
 from escrow.core.verbs.draw import Draw
 from escrow.core.verbs.expire_call import ExpireCall
@@ -32,6 +34,7 @@ from escrow.core.verbs.liquidate import Liquidate
 from escrow.core.verbs.margin_call import MarginCall
 from escrow.core.verbs.mark import Mark
 from escrow.core.verbs.mint import Mint
+from escrow.core.verbs.notice import Notice
 from escrow.core.verbs.offer import Offer
 from escrow.core.verbs.open import Open
 from escrow.core.verbs.payout import SawPayout, SawPayoutDepth, SawPayoutStuck
@@ -80,6 +83,12 @@ AUCTION = {
     "liquidation": Liquidation.AUCTION, "bonus_bps": Bps(0), "buf_bps": Bps(12_000),
     "cut_bps": Bps(9_900), "step": Seconds(90), "tail": Seconds(7_200), "cusp_bps": Bps(4_000),
 }  # fmt: skip
+PLAN = sv.ServicingPlan(
+    notices=(Bps(5_000),),
+    instalments=(sv.Instalment(Seconds(NOW + 60), Cents(100)),),
+    grace=Seconds(HOUR),
+    delinquency=Seconds(HOUR),
+)
 ARBITER = {"arbiter": "0x" + "ab" * 20, "dispute": Seconds(HOUR)}
 
 
@@ -152,6 +161,7 @@ SPLIT = ln.Split(Cents(2_400_000), Sats(90_000_000), Sats(10_000_000), Cents(0))
 def samples() -> list[tuple[Escrow, Event]]:
     """A state and an event of each kind that may follow it."""
     lent, call = active(), called(**ARBITER)
+    served = replace(lent, servicing=sv.Servicing(PLAN))
     at = Seconds(NOW + 60)
     late = Seconds(NOW + 2 * DAY)
     disputed = played(call, Dispute(Role.BORROWER, at))
@@ -212,6 +222,12 @@ def samples() -> list[tuple[Escrow, Event]]:
         (lent, tk.TokensFreed(at, Sats(0), Sats(1))),
         (lent, tk.Burned(at, burn, "")),
         (lent, tk.Retired(at, "aa:0", Sats(COIN), "")),
+        (served, sv.MarginNoticed(at, 1, 1)),
+        (served, sv.NoticeLifted(at, 0, 1)),
+        (served, sv.StandingNoted(late, sv.Standing.PAYMENT_GRACE, at)),
+        (served, sv.Impaired(at)),
+        (served, sv.ImpairmentLifted(at)),
+        (served, sv.DefaultDeclared(late, at)),
         (lent, Incident(at, "SawCoin", "pledge/late", (("sats", 2**60),))),
     ]
 
@@ -247,7 +263,9 @@ RULE_OF = {
     "PayoutMined": "fact", "PayoutReplaced": "replacement", "PayoutVoid": "fact",
     "CoinsRecovered": "recovery", "Rekeyed": "new key", "CoinPlaced": "fact", "Minted": "mint",
     "TokensHeld": "pledge", "TokensFreed": "consequence", "Burned": "burn", "Retired": "retirement",
-    "Incident": "incident", "ClockTicked": "clock",
+    "MarginNoticed": "notice", "NoticeLifted": "notice", "StandingNoted": "standing",
+    "Impaired": "impairment", "ImpairmentLifted": "impairment",
+    "DefaultDeclared": "declared default", "Incident": "incident", "ClockTicked": "clock",
 }  # fmt: skip
 
 
@@ -581,3 +599,25 @@ def test_big_integers_are_text_in_json_and_small_ones_are_not() -> None:
     assert (debt["actual"], debt["flip"], debt["away"]) == (2_400_000, 2_399_999, 1)
     assert (flip["unit"], flip["flip"]) == ("e-8", 32_000 * 10**8 + 1)
     assert told["rule"]["laws"] == ["INV-RISK-8", "INV-CLK-1"]
+
+
+# --- servicing ---
+
+
+def test_a_default_is_declared_and_how_early_it_would_have_been() -> None:
+    served = replace(active(), servicing=sv.Servicing(PLAN))
+    due = PLAN.instalments[0].due_at
+    at = Seconds(due + 2 * HOUR + 1)
+    found = why(served, DeclareDefault(Role.LENDER, at), sv.DefaultDeclared)
+    assert found.verdict == "may be declared for 0 s on the wall clock"
+    early = why_not(served, DeclareDefault(Role.LENDER, Seconds(at - 1)))
+    assert early.verdict == (
+        "refused, default/too-early: may be declared only in 1 s on the wall clock"
+    )
+    assert away(early) == [f"1 s later, at {moment(at)}: not refused with default/too-early"]
+
+
+def test_a_notice_names_the_level_and_the_count() -> None:
+    served = replace(active(), servicing=sv.Servicing(PLAN))
+    found = why(served, Notice(Role.OPERATOR, NOW), sv.MarginNoticed)
+    assert found.verdict == "LTV 50.00 %: notice level 50.00 % is reached, 1 of 1"

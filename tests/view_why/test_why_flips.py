@@ -6,7 +6,7 @@ import os
 from collections import Counter
 
 from flip_lab import flips_event, flips_refusal
-from hypothesis import Phase, settings
+from hypothesis import Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from escrow.core.decide import Command, decide
@@ -86,16 +86,20 @@ def foresee(machine: Telling) -> None:
 
 def test_every_stated_flip_flips_and_one_unit_less_does_not() -> None:
     SEEN.clear()
-    always = settings(
+    batch = settings(
         settings.get_profile("dev"),
-        derandomize=True,
         database=None,
-        max_examples=int(os.environ.get("WHY_STORIES", "250")),
+        max_examples=int(os.environ.get("WHY_STORIES", "125")),
         # Shrinking plays thousands of stories more, and the first is told in full anyway.
         phases=(Phase.generate,),
     )
-    run_state_machine_as_test(Telling, settings=always)
-    missed = MUST_SEE - SEEN.keys()
+    # Rare things take their time: batches with seeds of their own, until everything was tried.
+    missed = MUST_SEE
+    for number in range(8):
+        run_state_machine_as_test(seed(number)(Telling), settings=batch)
+        missed = MUST_SEE - SEEN.keys()
+        if not missed:
+            break
     assert not missed, f"never tried: {sorted(missed)}"
 
 

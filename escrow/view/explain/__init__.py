@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from escrow.core.laws import Step
 from escrow.core.regions.loan import LoanEvent
+from escrow.core.regions.servicing import ServicingEvent
 from escrow.core.regions.system import ClockTicked, SystemEvent
 from escrow.core.regions.token import TokenEvent, TokensFreed
 from escrow.core.regions.vault import VaultEvent
@@ -24,6 +25,7 @@ from escrow.view.explain.parts import (
     Subject,
 )
 from escrow.view.explain.refusals import explain_refusal
+from escrow.view.explain.service import of_servicing
 from escrow.view.explain.sightings import of_incident, of_token, of_vault
 from escrow.view.explain.system import of_system
 
@@ -59,4 +61,6 @@ def explain(step: Step) -> Explanation:
         return of_vault(event, before)
     if isinstance(event, TokenEvent):
         return of_token(event, before)
+    if isinstance(event, ServicingEvent):
+        return of_servicing(event, before)
     return of_incident(event)

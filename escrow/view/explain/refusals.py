@@ -10,11 +10,13 @@ from escrow.core.phases import breach, terms_of
 from escrow.core.regions import loan as ln
 from escrow.core.regions.system import MAX_PAUSE
 from escrow.core.regions.token import free, outstanding
+from escrow.core.servicing import overdue_since
 from escrow.core.state import Escrow
 from escrow.core.terms import MIN_DEPOSIT, RESERVE_LIFE
 from escrow.core.units import Seconds
 from escrow.core.verbs.auction import Redo, Take
 from escrow.core.verbs.burn import BurnTokens
+from escrow.core.verbs.declare_default import DeclareDefault
 from escrow.core.verbs.draw import Draw
 from escrow.core.verbs.expire_call import ExpireCall
 from escrow.core.verbs.liquidate import Liquidate
@@ -27,7 +29,7 @@ from escrow.core.verbs.refinance import Refinance
 from escrow.core.verbs.repay import Repay
 from escrow.core.verbs.top_up import TopUp
 from escrow.core.verbs.withdraw import Withdraw
-from escrow.view.explain import guards, platform
+from escrow.view.explain import guards, platform, service
 from escrow.view.explain import rulebook as rb
 from escrow.view.explain.clocks import TIMES, until
 from escrow.view.explain.measure import (
@@ -56,7 +58,8 @@ from escrow.view.explain.parts import (
 _AREAS: Final = {
     "accept": rb.ACCEPT, "auction": rb.AUCTION, "burn": rb.BURN, "call": rb.CALL,
     "cancel": rb.CANCEL, "clock": rb.CLOCK, "cure": rb.CURE, "dispute": rb.DISPUTE, "draw": rb.DRAW,
-    "expire": rb.EXPIRE, "liquidate": rb.SEIZURE, "mint": rb.MINT, "offer": rb.OFFER,
+    "expire": rb.EXPIRE, "liquidate": rb.SEIZURE, "assess": rb.STANDING, "default": rb.DEFAULT,
+    "impair": rb.IMPAIR, "mint": rb.MINT, "notice": rb.NOTICE, "offer": rb.OFFER,
     "open": rb.OPEN, "pause": rb.PAUSE, "payout": rb.PAYOUT, "price": rb.PRICE,
     "recover": rb.RECOVER, "refinance": rb.REFINANCE, "rekey": rb.REKEY, "repay": rb.REPAY,
     "retire": rb.RETIRE, "terms": rb.OFFER, "top-up": rb.TOP_UP, "withdraw": rb.WITHDRAW,
@@ -97,6 +100,10 @@ def _measured(escrow: Escrow, command: Command, code: str, refusal: Rejected) ->
         case "clock/backwards", _:
             now = number("clock", escrow.system.clock, unit="moment", source="the platform")
             return from_time(at, escrow.system.clock, what="allowed", source=(now,), code=code)
+        case "default/too-early", DeclareDefault():
+            since = overdue_since(escrow, at=at)
+            assert since is not None
+            return service.declared(escrow, since, at=at)
         case "call/healthy", _:
             return guards.call(escrow, at=at)
         case "cure/not-restored", _:

@@ -129,6 +129,26 @@ AUCTION: Final = Rule(
     ("INV-RISK-14", "INV-RISK-2", "INV-RISK-3", "INV-RISK-8"),
 )
 
+# --- servicing ---
+NOTICE: Final = Rule(
+    "notice",
+    "the borrower is told when a fresh price puts the LTV at a notice level of the plan or above",
+    ("INV-SRV-2",),
+)
+STANDING: Final = Rule(
+    "standing",
+    "what the plan asked for and was not paid by its second is overdue; then grace runs out",
+    ("INV-SRV-2",),
+)
+IMPAIR: Final = Rule(
+    "impairment", "the lender may hold a serviced loan for impaired: all is due", ("INV-SRV-2",)
+)
+DEFAULT: Final = Rule(
+    "declared default",
+    "after grace and delinquency the lender may declare default; coins wait for the book's time",
+    ("INV-SRV-1", "INV-SRV-2"),
+)
+
 # --- coins and tokens ---
 SIGHTING: Final = Rule(
     "coin on Bitcoin", "an output to the vault counts as far as it is confirmed", ("INV-SAT-2",)
