@@ -125,6 +125,7 @@ STARTS: Final = (
     "OUTLASTED",
     "RECOVERABLE",
     "OVERDUE",
+    "OFFERED",
     "AWAITING_COLLATERAL",
     "DRAFT",
 )

@@ -24,6 +24,7 @@ from deals import (
 )
 
 from escrow.core.decide import decide
+from escrow.core.due import RealiseCollateral, due
 from escrow.core.phases import loan_phase
 from escrow.core.regions.loan import Reason
 from escrow.core.regions.token import TokensFreed
@@ -258,6 +259,9 @@ def test_a_price_that_recovered_leaves_nothing_to_sell() -> None:
     better = priced(escrow, PriceE8(3 * AT_CALL), at=at)
     ask = Liquidate(Role.LIQUIDATOR, at, Liquidation.PARTIAL)
     refuses(better, ask, "liquidate/healthy", target_ltv=6_000)
+    owing = RealiseCollateral(Liquidation.PARTIAL)
+    assert owing in due(escrow)
+    assert owing not in due(better)
 
 
 @pytest.mark.parametrize(
