@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from escrow.commands import psbt, reserves, serve, vault
+from escrow.commands import compare, products, psbt, reserves, serve, vault
 from escrow.core.errors import BadInput, EscrowError
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.command()(products.products)
+app.command()(compare.compare)
 app.add_typer(psbt.app, name="psbt")
 app.add_typer(reserves.app, name="reserves")
 app.add_typer(serve.app, name="serve")

@@ -11,7 +11,7 @@ from escrow.core.errors import BadInput
 from escrow.core.sales import WAD, decay
 from escrow.core.units import BPS, muldiv_up
 from escrow.products.level import Level, shown
-from escrow.products.model import DutchAuction, PartialSale, Product, SoftBands
+from escrow.products.model import DutchAuction, PartialSale, Pays, Product, SoftBands
 
 Refuse = Callable[..., BadInput]
 """Makes the refusal of a code and the path of a term."""
@@ -67,6 +67,8 @@ def _check_calls(product: Product, refuse: Refuse) -> None:
     if soft and (product.calls or product.immediate):
         raise refuse("product/ladder", "liquidation.kind", reason="bands sell without a level")
     if isinstance(product.liquidation, SoftBands):
+        if product.repayment.pays is not Pays.OPEN:
+            raise refuse("product/liquidation", "repayment.pays", reason="bands have no term")
         kind = product.liquidation
         most = weight(curve_of(kind), count=kind.count, discount=kind.loan_discount)
         if product.initial > Fraction(most, WAD):

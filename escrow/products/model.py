@@ -33,6 +33,16 @@ class CureBy(Enum):
     """With either."""
 
 
+class Lapse(Enum):
+    """When a call whose time is over turns into a sale."""
+
+    WHILE_REACHED = "while-reached"
+    """Once the loan-to-value is at the call's level, then or later: between that and the restore
+    level the call stays open. So do the contracts (``expire_call``)."""
+    UNLESS_RESTORED = "unless-restored"
+    """At once, unless it is at or below the restore level."""
+
+
 class Pays(Enum):
     """When what is paid. Instalments of principal are ``escrow.schedules``' business."""
 
@@ -213,6 +223,8 @@ class Product:
     """At or below this every call is cured."""
     cure_by: CureBy
     """How."""
+    lapse: Lapse
+    """What becomes of a call that nobody answered in time."""
     immediate: Level | None
     """Where the collateral is realised at once, call or no call."""
     liquidation: Liquidation

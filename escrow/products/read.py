@@ -11,7 +11,8 @@ Every term is a table of its value under the name of its unit, and of where it i
     basis = { value = "debt", status = "disclosed", source = "lender.example/faq" }
     initial = { bps = 5000, status = "disclosed", source = "…" }
     restore = { ctp_percent = 165, … }  #   health_factor = "0.95" with threshold_bps = 7800
-    cure_by = { value = "both", … }     # or "top-up", "repay"; these two where there are calls
+    cure_by = { value = "both", … }     # or "top-up", "repay"
+    lapse = { value = "while-reached", … }      # or "unless-restored"; these where there are calls
     immediate = { bps = 8500, comparator = "at-or-above", … }       # optional
 
     [[notice]]                          # optional, rising
@@ -72,6 +73,7 @@ from escrow.products.model import (
     Call,
     CureBy,
     DutchAuction,
+    Lapse,
     Liquidation,
     MarketSale,
     PartialSale,
@@ -155,6 +157,7 @@ def read_product(text: str | bytes) -> Product:
         calls=calls,
         restore=levels.ratio("restore") if calls else initial,
         cure_by=levels.choice("cure_by", CureBy) if calls else CureBy.BOTH,
+        lapse=levels.choice("lapse", Lapse) if calls else Lapse.WHILE_REACHED,
         immediate=levels.level("immediate") if "immediate" in levels else None,
         liquidation=_liquidation(page.section("liquidation")),
         price=_price(page.section("price")),
