@@ -6,6 +6,7 @@ Exit status: 0 done, 1 the chains came to something else, 2 bad input or a refus
 from __future__ import annotations
 
 import json
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,9 +16,6 @@ import typer
 from escrow.core.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from escrow.adapters.price.files import Quote
     from escrow.products.outcome import Habit
 
 
@@ -79,15 +77,14 @@ def compare(
     products = [load_product(name) for name in names or shipped()]
     cents = parse_cents(principal)
 
-    def path() -> Iterator[Quote]:
-        return path_of(
-            file=prices,
-            seed=seed,
-            hours=hours,
-            start=None if start is None else parse_time(start),
-            end=None if end is None else parse_time(end, end_of_day=True),
-        )
-
+    path = partial(
+        path_of,
+        file=prices,
+        seed=seed,
+        hours=hours,
+        start=None if start is None else parse_time(start),
+        end=None if end is None else parse_time(end, end_of_day=True),
+    )
     found = run(products, path(), principal=cents, habit=habit)
     both = None
     if on_chain is not None:

@@ -16,7 +16,7 @@ from escrow.products.outcome import Outcome
 from escrow.products.words import assumed_lines
 from escrow.sim.compare import Comparison
 from escrow.sim.on_chain import BothRuns
-from escrow.words import exact, moment, money, percent, price
+from escrow.words import exact, moment, money, percent, price, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -206,7 +206,7 @@ _WHAT_HEAD: Final = (
 
 
 def _when(o: Outcome) -> list[str]:
-    paid = "–" if o.liquidation_price is None else f"{o.liquidation_price / 10**8:,.2f}"
+    paid = "–" if o.liquidation_price is None else money(o.liquidation_price // 10**6)
     cured = {None: "–", True: "yes", False: "no"}[o.cured]
     days = f"{o.seconds_called // DAY}.{o.seconds_called % DAY * 10 // DAY}"
     times = [_time(o.first_notice_at), _time(o.margin_call_at), cured, _time(o.liquidated_at)]
@@ -230,7 +230,7 @@ def _notes(o: Outcome) -> Iterator[str]:
     if o.outside_size:
         yield "makes no loan of this size; its rules are applied all the same."
     if o.seconds_stopped:
-        yield f"its clock stood for {o.seconds_stopped / DAY:,.1f} days: prices came too rarely."
+        yield f"its clock stood for {span(o.seconds_stopped)}: prices came too rarely."
     if o.soft_from is not None:
         yield f"its bands first sold {_time(o.soft_from)}; {money(o.cash_held)} of cash is in them."
 
