@@ -9,7 +9,7 @@ from pathlib import Path
 from escrow.core.units import HOUR, Cents, PriceE8, Seconds
 from escrow.products.ladder import Ladder
 from escrow.products.model import Product
-from escrow.products.outcome import Answer, Habit
+from escrow.products.outcome import Answer, Habit, Outcome
 from escrow.products.read import read_product
 
 SHARED = Path(os.environ.get("ESCROW_SHARED", Path(__file__).parents[2].parent / "shared"))
@@ -99,24 +99,38 @@ def units(value: int | str) -> PriceE8:
 
 
 class Loan:
-    """A ladder told in hours and whole prices, from a price of 20,000."""
+    """A ladder told in hours and whole prices, from a price of 20,000. What became of it is asked
+    twice: price by price, and passed over where nothing can happen."""
 
     def __init__(
         self, of: Product, *, answer: Answer = Answer.NONE, after: int = HOUR, price: int = 20_000
     ) -> None:
-        habit = Habit(answer, Seconds(after))
-        self.ladder = Ladder(of, principal=PRINCIPAL, at=T0, price=units(price), habit=habit)
+        self._of, self._habit, self._price = of, Habit(answer, Seconds(after)), units(price)
+        self.ladder = self._drawn()
+        self._ats: list[Seconds] = []
+        self._prices: list[PriceE8] = []
+
+    def _drawn(self) -> Ladder:
+        return Ladder(self._of, principal=PRINCIPAL, at=T0, price=self._price, habit=self._habit)
 
     def hourly(self, *prices: int) -> Loan:
         for price in prices:
-            self.ladder.step(Seconds(self.ladder.at + HOUR), units(price))
+            self._step(Seconds((self._ats or [T0])[-1] + HOUR), units(price))
         return self
 
     def at(self, after: int, price: int) -> Loan:
         """A price so many seconds after the start."""
-        self.ladder.step(Seconds(T0 + after), units(price))
+        self._step(Seconds(T0 + after), units(price))
         return self
 
+    def _step(self, at: Seconds, price: PriceE8) -> None:
+        self.ladder.step(at, price)
+        self._ats.append(at)
+        self._prices.append(price)
+
     @property
-    def end(self):
-        return self.ladder.outcome()
+    def end(self) -> Outcome:
+        passed = self._drawn()
+        passed.follow(self._ats, self._prices)
+        assert passed.outcome() == self.ladder.outcome()
+        return passed.outcome()

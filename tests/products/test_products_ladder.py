@@ -94,6 +94,8 @@ def test_between_restore_level_and_call_a_late_call_waits_for_its_level() -> Non
     waiting = Loan(PLAIN).hourly(CALLED, *quiet(40, CALLED + 1))
     assert waiting.end.liquidated_at is None
     assert waiting.hourly(CALLED).end.liquidated_at == T0 + 42 * HOUR
+    lower = Loan(PLAIN).hourly(CALLED - 500, *quiet(40, CALLED + 1), CALLED)
+    assert lower.end.liquidated_at == T0 + 42 * HOUR
 
 
 def test_or_is_sold_if_the_product_says_unless_restored() -> None:
@@ -167,6 +169,20 @@ def test_one_price_above_begins_the_dwell_anew() -> None:
     assert loan.hourly(CALLED).end.margin_call_at == T0 + 146 * HOUR
 
 
+def test_the_same_after_a_lower_price() -> None:
+    loan = Loan(DWELLS).hourly(CALLED - 500, *quiet(71, CALLED), CALLED + 1, *quiet(72, CALLED))
+    assert loan.end.margin_call_at is None
+    assert loan.hourly(CALLED).end.margin_call_at == T0 + 146 * HOUR
+
+
+def test_interest_alone_brings_a_notice_and_a_call() -> None:
+    dear = product(rate=f"{{ bps = 20000, {D} }}")
+    # At 200 % a year and 16,000 a coin: 65 % after 7.3 days, 70 % after 21.9.
+    end = Loan(dear).hourly(15_900, *quiet(540, 16_000)).end
+    assert end.first_notice_at == T0 + 176 * HOUR
+    assert end.margin_call_at == T0 + 526 * HOUR
+
+
 def test_a_dwell_ends_between_two_prices_in_its_own_second() -> None:
     odd = product(dwell=f"{{ seconds = 5000, {D} }}")
     assert Loan(odd).hourly(CALLED, CALLED, CALLED + 1).end.margin_call_at == T0 + HOUR + 5_000
@@ -228,6 +244,13 @@ def test_what_was_cured_by_the_price_needs_no_money() -> None:
     assert (end.repaid, end.cured) == (0, True)
 
 
+def test_a_new_call_is_answered_in_its_own_time() -> None:
+    slow = Loan(PLAIN, answer=Answer.REPAY, after=3 * HOUR)
+    slow.hourly(CALLED, RESTORED, CALLED, CALLED, CALLED)
+    assert slow.end.repaid == 0
+    assert slow.hourly(CALLED).end.repaid > 0
+
+
 def test_coins_on_the_way_arrive_all_the_same() -> None:
     end = Loan(PLAIN, answer=Answer.TOP_UP).hourly(CALLED, RESTORED, 20_000, 20_000).end
     assert end.sats_topped_up > 0
@@ -264,6 +287,8 @@ def test_who_is_absent_defaults_after_the_grace_and_everything_is_sold() -> None
     loan = Loan(PLAIN, answer=Answer.ABSENT)
     loan.at(YEAR + 10 * DAY - 60, 20_000)
     assert loan.end.liquidated_at is None
+    # The last second of the grace is in time.
+    assert loan.at(YEAR + 10 * DAY, 20_000).end.liquidated_at is None
     end = loan.at(YEAR + 10 * DAY + 60, 20_000).end
     assert end.liquidated_at == T0 + YEAR + 10 * DAY + 1
     assert end.sats_returned == COIN // 2
@@ -402,7 +427,7 @@ def test_bands_sell_buy_back_and_are_closed_when_they_no_longer_cover() -> None:
     first = loan.end
     assert (first.end, first.sats_held) == (End.OPEN, 0)
     for day in range(1, 1_200):
-        loan.ladder.step(Seconds(T0 + DAY * day), units(9_000))
+        loan.at(DAY * day, 9_000)
     end = loan.end
     assert end.end is End.LIQUIDATED
     assert (end.sats_sold, end.sats_held, end.bad_debt) == (COIN, 0, 0)
@@ -443,7 +468,7 @@ def test_the_worst_loan_to_value_is_that_before_a_sale() -> None:
 
 
 def test_few_of_the_sources_cannot_call() -> None:
-    ladder = Loan(PLAIN).ladder
+    ladder = Ladder(PLAIN, principal=PRINCIPAL, at=T0, price=units(20_000))
     ladder.step(Seconds(T0 + HOUR), units(CALLED), to_call=units(CALLED + 1))
     assert ladder.outcome().margin_call_at is None
     ladder.step(Seconds(T0 + 2 * HOUR), units(CALLED + 1), to_call=units(CALLED))

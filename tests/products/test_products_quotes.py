@@ -45,11 +45,11 @@ def test_a_call_needs_two_of_three_below() -> None:
     assert found.to_call == units(14_286)
     loan = Loan(product())
     loan.ladder.step(Seconds(T0 + HOUR), found.price, to_call=found.to_call)
-    assert loan.end.margin_call_at is None
+    assert loan.ladder.outcome().margin_call_at is None
     found = agree(RULE, prices(14_280, 14_285, 14_290))
     assert found is not None
     loan.ladder.step(Seconds(T0 + 2 * HOUR), found.price, to_call=found.to_call)
-    assert loan.end.margin_call_at == T0 + 2 * HOUR
+    assert loan.ladder.outcome().margin_call_at == T0 + 2 * HOUR
 
 
 @given(st.lists(st.integers(1, 10**14).map(PriceE8), min_size=1, max_size=7))
