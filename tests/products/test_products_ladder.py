@@ -170,17 +170,17 @@ def test_one_price_above_begins_the_dwell_anew() -> None:
 
 
 def test_the_same_after_a_lower_price() -> None:
-    loan = Loan(DWELLS).hourly(CALLED - 500, *quiet(71, CALLED), CALLED + 1, *quiet(72, CALLED))
+    loan = Loan(DWELLS).hourly(CALLED - 500, *quiet(30, CALLED), CALLED + 1, *quiet(72, CALLED))
     assert loan.end.margin_call_at is None
-    assert loan.hourly(CALLED).end.margin_call_at == T0 + 146 * HOUR
+    assert loan.hourly(CALLED).end.margin_call_at == T0 + 105 * HOUR
 
 
 def test_interest_alone_brings_a_notice_and_a_call() -> None:
-    dear = product(rate=f"{{ bps = 20000, {D} }}")
-    # At 200 % a year and 16,000 a coin: 65 % after 7.3 days, 70 % after 21.9.
-    end = Loan(dear).hourly(15_900, *quiet(540, 16_000)).end
-    assert end.first_notice_at == T0 + 176 * HOUR
-    assert end.margin_call_at == T0 + 526 * HOUR
+    dear = product(rate=f"{{ bps = 100000, {D} }}")
+    # At 1,000 % a year and 16,000 a coin: 65 % after 35.04 hours, 70 % after 105.12.
+    end = Loan(dear).hourly(15_900, *quiet(110, 16_000)).end
+    assert end.first_notice_at == T0 + 36 * HOUR
+    assert end.margin_call_at == T0 + 106 * HOUR
 
 
 def test_a_dwell_ends_between_two_prices_in_its_own_second() -> None:
