@@ -160,6 +160,10 @@ def test_dust_stays_where_it_is() -> None:
     none = (Band(PriceE8(10**12), PriceE8(99 * 10**10), Sats(1)),)
     at_once = replace(CURVE, stride_bps=Bps(BPS))
     assert follow(none, curve=at_once, start=PriceE8(10**12), price=PriceE8(1)) == none
+    # A sat of which a part would be bought stays whole.
+    sat = (Band(PriceE8(10**9), PriceE8(99 * 10**7), Sats(1), 1_000),)
+    part = PriceE8(995_823_100)
+    assert follow(sat, curve=at_once, start=PriceE8(part + 1), price=part) == sat
     # Cash that buys less than a sat is kept, not given away.
     crumb = (Band(PriceE8(5), PriceE8(4), Sats(10**6), 1),)
     assert follow(crumb, curve=CURVE, start=PriceE8(4), price=PriceE8(5)) == crumb
