@@ -65,7 +65,8 @@ def compare(
     from escrow.products.read import load_product, shipped
     from escrow.sim.compare import compare as run
     from escrow.sim.compare import path_of
-    from escrow.sim.on_chain import MOST_PRICES, run_both
+    from escrow.sim.on_chain import run_both
+    from escrow.sim.on_chain_terms import MOST_PRICES
     from escrow.view import compare as view
     from escrow.words import jsonable
 

@@ -28,9 +28,10 @@ from escrow.core.units import (
     Seconds,
     muldiv_up,
 )
+from escrow.products.calls import Calls
 from escrow.products.debt import Owing
 from escrow.products.level import debt_for, restored, sats_for
-from escrow.products.model import Basis, CureBy, DutchAuction, Lapse, Product, SoftBands
+from escrow.products.model import Basis, CureBy, DutchAuction, Product, SoftBands
 from escrow.products.outcome import Answer, End, Habit, Outcome
 from escrow.products.sale import Sale, sell, time_to_take
 from escrow.products.soft import Soft
@@ -56,18 +57,15 @@ class Ladder:
         "_auction_since",
         "_call_price",
         "_called_at",
-        "_deadlines",
+        "_calls",
         "_default_at",
         "_habit",
         "_held",
-        "_lapsed",
-        "_made",
         "_noticed",
         "_now",
         "_owing",
         "_price",
         "_product",
-        "_since",
         "_soft",
         "_tally",
         "_top_up",
@@ -99,15 +97,12 @@ class Ladder:
         """Time of the last price."""
         self._active = 0
         self._held = sats_for(product.initial, self._exposure(at), price=price)
-        self._made = [False] * len(product.calls)
-        self._since: list[int | None] = [None] * len(product.calls)
-        self._deadlines: list[int | None] = [None] * len(product.calls)
+        self._calls = Calls(product)
         self._noticed = 0
         self._called_at: Seconds | None = None
         self._answer_at: Seconds | None = None
         self._top_up = Sats(0)
         self._default_at: Seconds | None = None
-        self._lapsed = False
         self._auction_since: Seconds | None = None
         self._soft: Soft | None = None
         if isinstance(product.liquidation, SoftBands):
@@ -216,24 +211,15 @@ class Ladder:
                 break
             self._noticed += 1
             self._tally.noticed(at)
-        if any(self._made) and restored(self._product.restore, debt, held=held, price=self._price):
+        if self._calls.open and restored(self._product.restore, debt, held=held, price=self._price):
             self._tally.cured(at)
             self._clear(at)
-        active = self._active_at(at)
-        for n, call in enumerate(self._product.calls):
-            if self._made[n]:
-                continue
-            if not call.level.reached(debt, held=held, price=self._call_price):
-                self._since[n] = None
-                continue
-            since = self._since[n]
-            since = self._since[n] = active if since is None else since
-            if active - since >= call.dwell:
-                self._made[n] = True
-                self._deadlines[n] = None if call.cure is None else active + call.cure
-                self._tally.called(at)
-                self._called_at = at if self._called_at is None else self._called_at
-                self._ask(at)
+        made = self._calls.make(debt, held=held, price=self._call_price, active=self._active_at(at))
+        for _ in range(made):
+            self._tally.called(at)
+        if made:
+            self._called_at = at if self._called_at is None else self._called_at
+            self._ask(at)
 
     def _realise(self, at: Seconds) -> None:
         if self._soft is not None:
@@ -244,19 +230,13 @@ class Ladder:
                 self._book(sale, at)
             return
         debt, active = self._exposure(at), self._active_at(at)
-        for n, call in enumerate(self._product.calls):
-            deadline = self._deadlines[n]
-            if deadline is not None and active > deadline:
-                self._lapsed |= self._product.lapse is Lapse.UNLESS_RESTORED or (
-                    call.level.reached(debt, held=self._held, price=self._price)
-                )
-        by_level = self._is_immediate(at)
-        if not (by_level or self._lapsed or self._is_default(at)):
+        self._calls.expire(debt, held=self._held, price=self._price, active=active)
+        fixed = self._calls.lapsed or self._is_default(at)
+        if not (fixed or self._is_immediate(at)):
             self._auction_since = None
             return
         kind = self._product.liquidation
         if isinstance(kind, DutchAuction):
-            fixed = self._lapsed or self._is_default(at)
             # Without a lapse or default it runs from the price that breached the level.
             if self._auction_since is None or (at == self.at and not fixed):
                 self._auction_since = at
@@ -334,13 +314,13 @@ class Ladder:
             self._held = Sats(self._held + self._top_up)
             self._tally.topped_up += self._top_up
             self._top_up = Sats(0)
-        elif any(self._made):
+        elif self._calls.open:
             most = debt_for(self._product.restore, held=self._held, price=self._price)
             wanted = max(0, self._exposure(at) - most)
             if wanted and self._product.basis is Basis.PRINCIPAL:
                 wanted += self._owing.interest(at)
             self._tally.repaid += self._owing.pay(Cents(wanted), at=at)
-        if any(self._made) and not restored(
+        if self._calls.open and not restored(
             self._product.restore, self._exposure(at), held=self._held, price=self._price
         ):
             # It was not enough: the price fell on the way.
@@ -377,14 +357,7 @@ class Ladder:
 
     def _actives(self) -> list[int]:
         """Moments on the active clock, where they would be if it did not stop."""
-        found = []
-        for n, call in enumerate(self._product.calls):
-            since, deadline = self._since[n], self._deadlines[n]
-            if since is not None and not self._made[n]:
-                found.append(self.at + since + call.dwell - self._active)
-            if deadline is not None:
-                found.append(self.at + deadline + 1 - self._active)
-        return found
+        return [self.at + moment - self._active for moment in self._calls.moments()]
 
     # --- what comes to nothing ---
 
@@ -395,28 +368,22 @@ class Ladder:
         stands for every earlier one where more debt means more, that of now where less does.
         """
         self.above, self.below, self.until = _NO_PRICE, _NO_PRICE, self.at
-        if self.ended is not End.OPEN or self._lapsed or self._auction_since is not None:
+        if self.ended is not End.OPEN or self._calls.lapsed or self._auction_since is not None:
             return
         moments = [m - 1 for m in (*self._walls(), *self._actives()) if m > self._now]
         self.until = Seconds(min([self._now + _HORIZON, *moments]))
         debts = self._exposure(self._now), self._exposure(self.until)
         less, more = Cents(min(debts)), Cents(max(debts))
         product, held = self._product, self._held
-        levels = list(product.notices[self._noticed :])
+        levels = [
+            *product.notices[self._noticed :],
+            *self._calls.awaited(active=self._active_at(self._now)),
+        ]
         if product.immediate is not None:
             levels.append(product.immediate)
-        for n, call in enumerate(product.calls):
-            deadline = self._deadlines[n]
-            if self._made[n]:
-                # Its time is over, and it waits for its level.
-                if deadline is not None and self._active_at(self._now) > deadline:
-                    levels.append(call.level)
-            elif self._since[n] is None:
-                levels.append(call.level)
-            else:
-                # It dwells: the level must go on to be reached.
-                self.below = min(self.below, PriceE8(call.level.trigger(less, held=held) + 1))
-        if any(self._made):
+        for level in self._calls.dwelling():
+            self.below = min(self.below, PriceE8(level.trigger(less, held=held) + 1))
+        if self._calls.open:
             ltv = product.restore
             cured = muldiv_up(less * CENTS_SCALE, ltv.denominator, ltv.numerator * held)
             self.below = min(self.below, PriceE8(cured))
@@ -445,9 +412,8 @@ class Ladder:
         self._called_at = None
         if self._way() is Answer.REPAY:
             self._answer_at = None
-        self._lapsed, self._auction_since = False, None
-        for n in range(len(self._made)):
-            self._made[n], self._since[n], self._deadlines[n] = False, None, None
+        self._auction_since = None
+        self._calls.clear()
 
     def _end(self, end: End, at: Seconds) -> None:
         self._clear(at)
@@ -457,7 +423,7 @@ class Ladder:
     def outcome(self) -> Outcome:
         """How the loan stands at the last price."""
         end = self.ended
-        if end is End.OPEN and any(self._made):
+        if end is End.OPEN and self._calls.open:
             end = End.CALLED
         return self._tally.outcome(
             end,

@@ -15,7 +15,8 @@ from escrow.core.units import DAY, HOUR, Cents, PriceE8, Seconds
 from escrow.products.level import Level
 from escrow.products.model import Lapse, Pays, Product
 from escrow.products.read import load_product
-from escrow.sim.on_chain import MOST_PRICES, run_both
+from escrow.sim.on_chain import run_both
+from escrow.sim.on_chain_terms import MOST_PRICES
 
 CRASH = builtin_prices()[266:308]
 """The two days of the built-in crash."""
