@@ -37,7 +37,7 @@ from escrow.products.sale import Sale, sell, time_to_take
 from escrow.products.soft import Soft
 from escrow.products.tally import Tally
 
-_HORIZON = Seconds(7 * DAY)
+_HORIZON = Seconds(30 * DAY)
 """How far ahead a quiet loan says that nothing happens."""
 _BLOCK = Seconds(600)
 """From one block to the next."""
@@ -223,10 +223,10 @@ class Ladder:
 
     def _realise(self, at: Seconds) -> None:
         if self._soft is not None:
-            debt = self._owing.owed(at)
-            sale = self._soft.close(debt=debt, price=self._price, at=at)
+            coins = self._soft.coins
+            sale = self._soft.close(debt=self._owing.owed(at), price=self._price, at=at)
             if sale is not None:
-                self._held = self._soft.coins
+                self._held = coins
                 self._book(sale, at)
             return
         debt, active = self._exposure(at), self._active_at(at)
@@ -374,7 +374,11 @@ class Ladder:
         self.until = Seconds(min([self._now + _HORIZON, *moments]))
         debts = self._exposure(self._now), self._exposure(self.until)
         less, more = Cents(min(debts)), Cents(max(debts))
-        product, held = self._product, self._held
+        product, held, top = self._product, self._held, PriceE8(0)
+        if self._soft is not None:
+            top, held = self._soft.quiet_above(debt=more), self._soft.coins
+            if top == _NO_PRICE:
+                return
         levels = [
             *product.notices[self._noticed :],
             *self._calls.awaited(active=self._active_at(self._now)),
@@ -389,10 +393,8 @@ class Ladder:
             self.below = min(self.below, PriceE8(cured))
         # Below this the loan-to-value would be the worst so far.
         debt, worth = self._worst
-        found = [PriceE8(muldiv_up(more * worth, 1, debt * held))]
-        if self._soft is not None:
-            found.append(self._soft.quiet_above(debt=more))
-        self.above = max(*found, *(level.trigger(more, held=held) for level in levels))
+        worst = PriceE8(muldiv_up(more * worth, 1, debt * held))
+        self.above = max(top, worst, *(level.trigger(more, held=held) for level in levels))
 
     def _measure(self) -> None:
         """Note the loan-to-value at a price, if it is the worst."""

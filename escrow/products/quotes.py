@@ -23,7 +23,7 @@ def agree(rule: PriceRule, reports: Iterable[PriceE8]) -> Agreed | None:
     """The price of an instant; none if fewer than the quorum report, or are left once those
     further than ``deviation_bps`` from the median of all are out. A source at the bound counts."""
     told = sorted(reports)
-    if len(told) < rule.quorum or not told:
+    if not told:
         return None
     middle = _median(told)
     kept = [p for p in told if abs(p - middle) * BPS <= rule.deviation_bps * middle]

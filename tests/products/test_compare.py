@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from products_lab import PRINCIPAL, REAL, T0, changed, units
+from products_lab import PRINCIPAL, REAL, T0, A, changed, units
 
 from escrow.adapters.price.builtin import builtin_prices
 from escrow.adapters.price.files import Quote, read_prices, stream_prices
@@ -67,6 +67,26 @@ def test_a_gap_between_two_blocks_is_a_gap() -> None:
     strike = load_product("strike")
     outcome = compare([strike], quotes, principal=PRINCIPAL).outcomes[0]
     assert outcome.seconds_stopped == 10 * HOUR
+
+
+def blocks(*second: int) -> list[Quote]:
+    """A block of 512 prices that ends in a call, and a second one."""
+    told = [20_000] * 512 + [14_000, *second]
+    return [Quote(Seconds(T0 + HOUR * n), units(price)) for n, price in enumerate(told)]
+
+
+def test_a_block_in_which_a_call_lapses_is_not_passed_over() -> None:
+    strict = read_product(changed(lapse=f'{{ value = "unless-restored", {A} }}'))
+    outcome = compare([strict], blocks(*[15_000] * 512), principal=PRINCIPAL).outcomes[0]
+    assert outcome.liquidated_at == T0 + (512 + 24) * HOUR + 1
+
+
+def test_nor_is_one_in_which_a_call_is_cured() -> None:
+    warning = read_product(changed(cure=f'{{ value = "none", {A} }}'))
+    cures = [15_000] * 300 + [17_000] + [15_000] * 211
+    outcome = compare([warning], blocks(*cures), principal=PRINCIPAL).outcomes[0]
+    assert outcome.cured_at == T0 + (512 + 301) * HOUR
+    assert outcome.seconds_called == 301 * HOUR
 
 
 def test_the_sketch_is_short_and_even() -> None:

@@ -7,11 +7,13 @@ from dataclasses import replace
 import pytest
 from products_lab import PRINCIPAL, T0, A, D, Loan, changed, product, units
 
+from escrow.core.rules import value_down
 from escrow.core.units import COIN, DAY, HOUR, Cents, PriceE8, Seconds
 from escrow.products.ladder import Ladder
 from escrow.products.model import Product
 from escrow.products.outcome import Answer, End, Habit
 from escrow.products.read import load_product, read_product
+from escrow.products.soft import Soft
 
 # Half of a coin at 20,000 is lent: warned at 15,384, called at 14,285, restored at 16,666, sold
 # at once at 11,764.
@@ -443,6 +445,37 @@ def test_bands_that_fall_at_once_leave_a_bad_debt() -> None:
     assert end.end is End.LIQUIDATED
     assert end.bad_debt > 0
     assert end.recovered + end.bad_debt == PRINCIPAL + 1 * 6
+
+
+def test_after_a_round_trip_the_coins_that_are_left_measure_the_loan() -> None:
+    soft = load_product("crvusd")
+    loan = Loan(soft, price=20_000).hourly(10_000, 16_000, 13_000)
+    end = loan.end
+    assert end.sats_held < COIN
+    assert end.cash_held == 0
+    for price in range(12_990, 11_600, -10):
+        loan.hourly(price)
+    assert loan.end.worst_ltv_bps >= end.worst_ltv_bps
+
+
+def test_who_closes_bands_gets_the_coins_that_are_left_and_the_cash() -> None:
+    # At half, with ten bands, the first begins at 11,550. A rough oracle sells some of them badly.
+    soft = load_product("crvusd")
+    rough = replace(soft, liquidation=replace(soft.liquidation, stride_bps=1_000))
+    before = Loan(rough, price=20_000).hourly(11_550)
+    assert before.end.sats_held == COIN
+    loan = Loan(rough, price=20_000).hourly(11_550, 10_700)
+    end = loan.end
+    bands = Soft(rough.liquidation, debt=PRINCIPAL, sats=COIN, price=units(20_000))
+    bands.follow(start=units(20_000), price=units(11_550))
+    bands.follow(start=units(11_550), price=units(10_700))
+    assert 0 < bands.coins < COIN
+    owed = Cents(PRINCIPAL + 2 * 6)
+    worth = bands.cash + value_down(bands.coins, price=units(10_700))
+    assert (end.end, end.sats_sold, end.sats_held) == (End.LIQUIDATED, COIN, 0)
+    assert end.recovered == min(owed, worth)
+    assert end.fees == max(0, worth - owed)
+    assert end.bad_debt == max(0, owed - worth)
 
 
 def test_debt_beyond_the_coins_is_bad() -> None:
