@@ -60,10 +60,11 @@ def test_a_comparison_is_the_same_as_each_loan_price_by_price(count: int) -> Non
 
 
 def test_a_gap_between_two_blocks_is_a_gap() -> None:
-    quotes = [Quote(Seconds(T0 + HOUR * n), units(20_000)) for n in range(513)]
-    quotes += [
-        Quote(Seconds(q.at + 10 * HOUR), q.price) for q in hourly(1_200) if q.at > quotes[-1].at
-    ]
+    # Above all that could happen, so that either block may be passed over.
+    told = [20_000] + [21_000] * 612
+    late = [0] * 513 + [10] * 100
+    hours = [n + more for n, more in enumerate(late)]
+    quotes = [Quote(Seconds(T0 + HOUR * h), units(p)) for h, p in zip(hours, told, strict=True)]
     strike = load_product("strike")
     outcome = compare([strike], quotes, principal=PRINCIPAL).outcomes[0]
     assert outcome.seconds_stopped == 10 * HOUR
