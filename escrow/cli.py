@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from escrow.commands import compare, products, psbt, reserves, serve, vault
+from escrow.commands import actus, audit, compare, products, psbt, reserves, serve, vault
 from escrow.core.errors import BadInput, EscrowError
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.command()(actus.actus)
+app.add_typer(audit.app, name="audit")
 app.command()(products.products)
 app.command()(compare.compare)
 app.add_typer(psbt.app, name="psbt")
@@ -34,6 +36,9 @@ app.add_typer(reserves.app, name="reserves")
 app.add_typer(serve.app, name="serve")
 app.add_typer(vault.app, name="vault")
 
+Save = Annotated[
+    Path | None, typer.Option("--save", help="Also write the world to this new file, for why.")
+]
 Seed = Annotated[int, typer.Option(help="Root of all keys and all chance.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]
 
@@ -51,11 +56,15 @@ def demo(
     policy: Annotated[
         str | None, typer.Option(help="Custody of the vaults: a shipped policy, or a TOML file.")
     ] = None,
+    save: Save = None,
     as_json: Json = False,
 ) -> None:
     """Play a scene: numbered steps, why each was decided, and what both chains then hold."""
     from escrow.config import POLICY
 
+    _check_new(save)
+    if save is not None and scene in ("custody", "token"):
+        raise BadInput("scenario/unknown-key", keys="--save", scene=scene)
     if scene == "custody":
         _walk_custody(policy or POLICY, seed=_seed(seed), as_json=as_json)
         return
@@ -70,6 +79,7 @@ def demo(
     policy = policy or POLICY
     text = policy if policy in shipped() else write_policy(load_policy(policy))
     with play(scene, seed=_seed(seed), policy=text) as world:
+        _save(world, save)
         _show(world, scene, as_json=as_json)
 
 
@@ -86,6 +96,7 @@ def run(
         str | None, typer.Option("--to", help="Last moment of the prices, ISO 8601, UTC.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Instead of the scenario's.")] = None,
+    save: Save = None,
     as_json: Json = False,
 ) -> None:
     """Run a scenario along a path of prices, on both chains."""
@@ -93,6 +104,7 @@ def run(
     from escrow.sim.run import run as play
     from escrow.sim.scenario import load_scenario, with_prices
 
+    _check_new(save)
     plan = with_prices(
         load_scenario(scenario),
         file=prices,
@@ -100,10 +112,39 @@ def run(
         end=None if end is None else parse_time(end, end_of_day=True),
     )
     with play(plan, seed=None if seed is None else _seed(seed)) as world:
+        _save(world, save)
         if not as_json:
             for each in plan.assumed:
                 print(f"ASSUMED  {each}")
         _show(world, plan.name, as_json=as_json, assumed=plan.assumed)
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def why(
+    world: Annotated[
+        str, typer.Argument(help="A file that --save wrote, or a scene, as for demo.")
+    ],
+    step: Annotated[
+        str | None, typer.Argument(help="Number of a step, as demo prints it.", metavar="N")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of a scene: 1 unless given.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Explain step N: rule, inputs, rounding, and how far the other outcome was.
+
+    Without N: what may happen next to each open loan, and how far that is.
+    """
+    from escrow.view import answer
+    from escrow.words import jsonable
+
+    n = None if step is None else answer.step_number(step)
+    with _world(world, seed=seed) as found:
+        if as_json:
+            told = answer.now_as_dict(found) if n is None else answer.step_as_dict(found, n)
+            print(json.dumps(jsonable(told), ensure_ascii=False, indent=2))
+            return
+        lines = answer.now_as_text(found) if n is None else answer.step_as_text(found, n)
+        print("\n".join(lines))
 
 
 @app.command()
@@ -139,7 +180,8 @@ def export(
     out: Annotated[Path, typer.Option(help="A new or empty folder.")],
     seed: Seed = 1,
 ) -> None:
-    """Play a scene and write its evidence: raw blocks, signed transactions, the log, hashes."""
+    """Play a scene and write its evidence: raw blocks, signed transactions, the log, hashes;
+    margin calls and collateral as messages; an audit log."""
     from escrow.sim.scenes import play
     from escrow.view.export import export as write
 
@@ -147,6 +189,7 @@ def export(
         manifest = write(world, out)
     print(f"{out}: height {manifest['height']}, tip {manifest['tip_hash']}")
     print(f"state {manifest['state_hash']}")
+    print(f"messages {manifest['messages']}, audit {manifest['audit_head']}")
 
 
 @app.command()
@@ -188,6 +231,30 @@ def _walk_tokens(*, as_json: bool) -> None:
         return
     for step in found.steps:
         print("\n".join(step_lines(step)))
+
+
+def _world(name: str, *, seed: int | None) -> World:
+    """A scene of that name, played; any other name is a saved world's file. Raises as ``play`` and
+    ``World.load``."""
+    from escrow.sim.scenes import SCENES, play
+    from escrow.world import World
+
+    if name in SCENES:
+        return play(name, seed=_seed(1 if seed is None else seed))
+    if seed is not None:
+        raise BadInput("scenario/unknown-key", keys="--seed", world=name[:40])
+    return World.load(name)
+
+
+def _check_new(path: Path | None) -> None:
+    """Nothing is lost by a name that was typed wrong. Raises ``BadInput("world/exists")``."""
+    if path is not None and path.exists():
+        raise BadInput("world/exists", path=str(path)[:80])
+
+
+def _save(world: World, path: Path | None) -> None:
+    if path is not None:
+        world.save(path)
 
 
 def _seed(value: int) -> int:

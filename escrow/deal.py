@@ -50,6 +50,10 @@ class Act:
     """Who said no on the way."""
     after: Mapping[str, Escrow]
     """The deals it concerned, when all was settled."""
+    log: tuple[int, int]
+    """Where its events stand in the log: the first, and the one after the last."""
+    sent: tuple[int, int]
+    """Where its transactions stand on the EVM, counted likewise."""
 
 
 class Deal:

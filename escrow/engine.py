@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Final
 
 from escrow.core.decide import Command, decide, witness
-from escrow.core.due import due, owed_by
+from escrow.core.due import Effect, ask_of, due, owed_by
 from escrow.core.laws import Law, Step, broken
 from escrow.core.regions.loan import Draft
 from escrow.core.regions.system import System
@@ -121,11 +121,18 @@ class Engine:
         for loan in list(self.deals):
             escrow = self.deal(loan)
             for effect in due(escrow):
-                if owed_by(effect) in AUTOMATIC and self._performer.perform(loan, escrow, effect):
+                if owed_by(effect) in AUTOMATIC and self._do(loan, escrow, effect):
                     done.append((loan, effect.id))
                     # What is due may have changed: look before doing more.
                     break
         return done
+
+    def _do(self, loan: str, escrow: Escrow, effect: Effect) -> bool:
+        ask = ask_of(effect, at=self.system.clock)
+        if ask is None:
+            return self._performer.perform(loan, escrow, effect)
+        self.ask(loan, ask)
+        return True
 
     def _commit(self, loan: str, events: tuple[Event, ...]) -> None:
         if not events:

@@ -39,13 +39,15 @@ from escrow.core.errors import BadInput, EscrowError
 from escrow.core.laws import Step
 from escrow.core.phases import agreed_terms
 from escrow.core.regions.loan import Indebted
-from escrow.core.regions.system import new_system
+from escrow.core.regions.system import System, new_system
 from escrow.core.regions.token import outstanding
 from escrow.core.roles import Role
 from escrow.core.units import MAX_MONEY, PriceE8, Seconds
+from escrow.deal import Act
 from escrow.engine import Engine
 from escrow.pace import Pace
 from escrow.parse import is_shallow
+from escrow.recall import Tale, acts_as_words, recalled
 from escrow.streams import Streams
 
 _WEI = 10**24
@@ -114,6 +116,8 @@ class Wires:
     answers: Answers
     wallet: Callable[[Party], Wallet]
     """The party's own wallet on this world's node."""
+    platform: System
+    """The platform before the first event."""
     rekeys: list[Agreement] = field(default_factory=list)
     """What borrowers and lenders agreed on new vaults, in order."""
 
@@ -138,10 +142,15 @@ class Wires:
         self.bitcoin.close()
         self.log.close()
 
-    def data(self, config: WorldConfig, *, silent: set[str]) -> WorldData:
+    def tale(self) -> Tale:
+        """What the log tells, and the platform that it begins with."""
+        return Tale(self.platform, tuple((each.stream, each.event) for each in self.log.read()))
+
+    def data(self, config: WorldConfig, *, silent: set[str], acts: Sequence[Act]) -> WorldData:
         """Everything a world is made of. Nothing secret but the seed, from which all keys come."""
         return WorldData(
             meta={
+                **acts_as_words(acts),
                 "config": json.dumps(asdict(config), sort_keys=True),
                 "now": str(self.clock.now),
                 "market": str(self.pace.market or ""),
@@ -189,8 +198,9 @@ def new_wires(config: WorldConfig, vaults_of: VaultsOf, answers: Answers, note: 
 
 def load_wires(
     data: WorldData, vaults_of: VaultsOf, answers: Answers, note: Note
-) -> tuple[WorldConfig, set[str], Wires]:
-    """A saved world, connected again: blocks and transactions run anew, the log is folded.
+) -> tuple[WorldConfig, set[str], list[Act], Wires]:
+    """A saved world, connected again: blocks and transactions run anew, the log is folded, and
+    what was done is told from it.
 
     Raises ``BadInput``: ``world/format``, ``world/tampered``.
     """
@@ -260,7 +270,12 @@ def load_wires(
         wires.close()
         raise BadInput("world/tampered", reason="the log and the EVM differ")
     wires.pace.market = market
-    return config, silent, wires
+    try:
+        acts = recalled(data.meta, wires.tale(), txs=wires.evm_hashes(0))
+    except BadInput:
+        wires.close()
+        raise
+    return config, silent, acts, wires
 
 
 def take_up(wires: Wires, agreement: Agreement) -> None:
@@ -382,14 +397,15 @@ def _connect(
     roles = {party.address_bytes: party.role for party in parties.values()}
     watch = EvmWatch(evm, roles=roles, cursor=chain.cursor)
     log = Log()
+    platform = new_system(
+        origin=config.deployed_at,
+        heartbeat=config.heartbeat,
+        quorum=config.oracle_quorum,
+        wide_quorum=config.oracle_wide_quorum,
+        deviation=config.deviation_bps,
+    )
     engine = Engine(
-        system=new_system(
-            origin=config.deployed_at,
-            heartbeat=config.heartbeat,
-            quorum=config.oracle_quorum,
-            wide_quorum=config.oracle_wide_quorum,
-            deviation=config.deviation_bps,
-        ),
+        system=platform,
         log=log,
         watches=(BitcoinWatch(node, kind=policy.script, vaults_of=vaults_of), watch),
         performer=operator,
@@ -423,6 +439,7 @@ def _connect(
         vaults=vaults,
         answers=answers,
         wallet=wallet_of,
+        platform=platform,
     )
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Final
 
 from escrow.core.units import COIN
+
+_LAST_DATE: Final = 253_402_300_799
+"""The last second of the year 9999: the calendar of Python ends there."""
 
 
 def money(cents: int) -> str:
@@ -14,7 +18,7 @@ def money(cents: int) -> str:
 
 def coins(sats: int) -> str:
     """Sats as ``1.50000000 BTC``."""
-    return f"{sats // COIN}.{sats % COIN:08d} BTC"
+    return f"{'-' if sats < 0 else ''}{abs(sats) // COIN}.{abs(sats) % COIN:08d} BTC"
 
 
 def exact(e8: int) -> str:
@@ -35,18 +39,20 @@ def percent(bps: int) -> str:
 
 
 def moment(at: int) -> str:
-    """Unix time as ``2025-12-01 06:00:00``, UTC."""
+    """Unix time as ``2025-12-01 06:00:00``, UTC; past the year 9999 the second itself."""
+    if at > _LAST_DATE:
+        return f"second {at}"
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def span(seconds: int) -> str:
-    """Seconds as ``1 d 2 h``: the two largest units."""
+def span(seconds: int, *, units: int = 2) -> str:
+    """Seconds as ``1 d 2 h``: the largest units, two or as many as asked; four are exact."""
     parts = []
     for name, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
         count, seconds = divmod(seconds, size)
         if count:
             parts.append(f"{count} {name}")
-    return " ".join(parts[:2]) or "0 s"
+    return " ".join(parts[:units]) or "0 s"
 
 
 def short(identifier: str) -> str:

@@ -31,13 +31,15 @@ from escrow.adapters.bitcoin.vault import Vault, dust, parse_address
 from escrow.adapters.store.codec import state_hash
 from escrow.adapters.store.world_file import WorldData, read_world, write_world
 from escrow.config import LoanDefaults, WorldConfig, block_time_offset
+from escrow.core.decide import decide
 from escrow.core.errors import BadInput, Refused, Rejected
 from escrow.core.laws import Step
 from escrow.core.phases import agreed_terms, takes_collateral
 from escrow.core.regions.loan import Accepted, Opened
+from escrow.core.regions.servicing import ServicingPlan
 from escrow.core.regions.token import free
 from escrow.core.roles import Role
-from escrow.core.state import Escrow
+from escrow.core.state import Escrow, Event
 from escrow.core.terms import MIN_DEPOSIT, Liquidation, Terms
 from escrow.core.units import (
     CENTS_SCALE,
@@ -52,10 +54,14 @@ from escrow.core.units import (
 )
 from escrow.core.verbs.accept import Accept
 from escrow.core.verbs.cancel import Cancel
+from escrow.core.verbs.declare_default import DeclareDefault
+from escrow.core.verbs.impair import Impair, LiftImpairment
 from escrow.core.verbs.offer import Offer
+from escrow.core.verbs.withdraw import Withdraw
 from escrow.deal import Act, Deal
 from escrow.engine import PLATFORM
 from escrow.parse import parse_btc, parse_cents, parse_price
+from escrow.recall import states_at
 from escrow.vault_life import (
     Refresh,
     agree_rekey,
@@ -143,6 +149,12 @@ class World:
         """The append-only log, one JSON object a record, with its hash chain."""
         return self._wires.log.export_jsonl()
 
+    def events(self) -> Iterator[tuple[str, Event]]:
+        """Every event of the log, oldest first, with the loan it belongs to ("" for what all loans
+        share)."""
+        for record in self._wires.log.read():
+            yield record.stream, record.event
+
     @cached_property
     def w3(self) -> Web3:
         """A normal ``web3.Web3`` on this world's EVM, to script it as one is used to.
@@ -182,6 +194,12 @@ class World:
     def state_of(self, loan: str) -> Escrow:
         """All four regions of a loan."""
         return self.engine.deal(loan)
+
+    def states_after(self, n: int) -> dict[str, Escrow]:
+        """Every loan as it stood when act ``n`` was over. Raises ``BadInput("step/unknown")``."""
+        if type(n) is not int or not 1 <= n <= len(self.acts):
+            raise BadInput("step/unknown", steps=len(self.acts))
+        return states_at(self._wires.tale(), length=self.acts[n - 1].log[1])
 
     def party(self, name: str) -> Party:
         """A party by name. Raises ``BadInput("input/unknown-party")``."""
@@ -271,8 +289,11 @@ class World:
     def _arbiter(self, name: str, time: Seconds) -> dict[str, Any]:
         return {"arbiter": self.party(name).address, "dispute": time}
 
-    def offer(self, terms: Terms | None = None, *, by: str = "lender") -> Deal:
-        """The lender binds itself to terms. Raises ``Rejected``."""
+    def offer(
+        self, terms: Terms | None = None, *, plan: ServicingPlan | None = None, by: str = "lender"
+    ) -> Deal:
+        """The lender binds itself to terms, and to a plan beside them that the operator services:
+        notices, instalments, patience. Raises ``Rejected``."""
         terms = terms or self.terms()
         expected = self._wires.vaults.vault(Plan.of(terms))
         if terms.vault != "0x" + expected.witness_program.hex():
@@ -282,7 +303,7 @@ class World:
         if any(d.terms.vault == terms.vault for d in self.loans if d.id != loan):
             raise BadInput("terms/vault", vault=terms.vault[:80], reason="used by another loan")
         with self._act(by, "offer", loan, principal=terms.principal):
-            self.engine.ask(loan, Offer(self._role(by), self.now, terms))
+            self.engine.ask(loan, Offer(self._role(by), self.now, terms, plan))
         return Deal(self, loan)
 
     def accept(self, loan: Deal | None = None, *, by: str = "borrower") -> Deal:
@@ -505,6 +526,22 @@ class World:
             self._book(by, "withdraw", deal, sats)
         return deal
 
+    def substitute(self, loan: Deal | None = None, *, btc: str | int, by: str = "borrower") -> Deal:
+        """New coins for as many pledged ones: seen through until they count, and only then are
+        the others taken back and paid out (ISO 20022 colr.010 to 012: the taker releases the old
+        piece after the new one is received).
+
+        Raises ``Rejected``: ``withdraw/…``, ``price/stale``, ``loan/amount`` before a coin moves;
+        and what ``pledge`` and ``burn`` raise.
+        """
+        deal = self._deal(loan)
+        sats, state = self._depositable(deal, btc), deal.state
+        both = replace(state, token=replace(state.token, held=Sats(state.token.held + sats)))
+        decide(both, Withdraw(self._role(by), self.now, sats))
+        self.pledge(deal, btc=btc)
+        self.withdraw(deal, btc=btc, by=by)
+        return self.burn(deal, btc=btc, by=by)
+
     def refinance(
         self,
         loan: Deal | None = None,
@@ -651,15 +688,40 @@ class World:
             )
             return self.bitcoin.broadcast_package((parents[-1], child))[1]
 
+    def impair(self, loan: Deal | None = None, *, by: str = "lender") -> None:
+        """The lender holds a serviced loan for impaired: all of it is due. Raises ``Rejected``:
+        ``impair/…``, ``plan/none``."""
+        deal = self._deal(loan)
+        with self._act(by, "impair", deal.id):
+            self.engine.ask(deal.id, Impair(self._role(by), self.now))
+
+    def lift_impairment(self, loan: Deal | None = None, *, by: str = "lender") -> None:
+        """The lender takes that back. Raises ``Rejected``: ``impair/…``."""
+        deal = self._deal(loan)
+        with self._act(by, "lift-impairment", deal.id):
+            self.engine.ask(deal.id, LiftImpairment(self._role(by), self.now))
+
+    def declare_default(self, loan: Deal | None = None, *, by: str = "lender") -> None:
+        """The lender declares the default of a serviced loan. The coins stay until the escrow
+        book's own time of default. Raises ``Rejected``: ``default/…``, ``plan/none``."""
+        deal = self._deal(loan)
+        with self._act(by, "declare-default", deal.id):
+            self.engine.ask(deal.id, DeclareDefault(self._role(by), self.now))
+
     def open(
-        self, *, btc: str | int = "1.5", price: str | int | None = None, **terms: object
+        self,
+        *,
+        btc: str | int = "1.5",
+        price: str | int | None = None,
+        plan: ServicingPlan | None = None,
+        **terms: object,
     ) -> Deal:
         """A running loan in one call: offered, accepted, pledged, minted and drawn in full.
 
         ``terms`` as for ``terms()``. Without a ``price`` given or posted before, one at which the
         loan-to-value is 40 % is posted.
         """
-        deal = self.accept(self.offer(self.terms(**terms)))  # type: ignore[arg-type]
+        deal = self.accept(self.offer(self.terms(**terms), plan=plan))  # type: ignore[arg-type]
         self.pledge(deal, btc=btc)
         if price is not None:
             self.price(price)
@@ -774,15 +836,18 @@ class World:
     def _data(self) -> WorldData:
         self._require_open()
         self._pace.sync()
-        return self._wires.data(self.config, silent=self.silent)
+        return self._wires.data(self.config, silent=self.silent, acts=self.acts)
 
     @classmethod
     def _from_data(cls, data: WorldData) -> Self:
         world = cls.__new__(cls)
-        config, silent, wires = load_wires(data, world._vaults_of, world._answers, world._note)
+        config, silent, acts, wires = load_wires(
+            data, world._vaults_of, world._answers, world._note
+        )
         world.config = config
         world._wire(wires)
         world.silent = silent
+        world.acts = acts
         return world
 
     def __enter__(self) -> Self:
@@ -805,7 +870,7 @@ class World:
         self._pace.sync()
         outer = self._acting
         acting = self._acting = _Acting(loan=loan)
-        began, mark = self.now, self._wires.evm_count()
+        began, mark, first = self.now, self._wires.evm_count(), self._wires.log.length
         try:
             yield
             self._pace.sync()
@@ -826,6 +891,8 @@ class World:
                 evm=self._wires.evm_hashes(mark),
                 refusals=self._wires.take_refusals(),
                 after={name: self.engine.deal(name) for name in touched},
+                log=(first, self._wires.log.length),
+                sent=(mark, self._wires.evm_count()),
             )
         )
 

@@ -2,6 +2,7 @@
 looks far. Choose with ``HYPOTHESIS_PROFILE``."""
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,8 +35,17 @@ PLACES = {
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The bugs that were planted into the contracts, and what caught them."""
+    """How often each transition was taken; the bugs that were planted into the contracts, and what
+    caught them."""
     passed = terminalreporter.getreports("passed")
+    counts = [v for each in passed for name, v in each.user_properties if name == "transitions"]
+    if counts:
+        terminalreporter.section("transitions taken in stories and scenes")
+        total: Counter[str] = Counter()
+        for each in counts:
+            total.update(each)
+        names = sorted(total, key=lambda name: int(name[1:]))
+        terminalreporter.write_line("  ".join(f"{name} {total[name]:,}" for name in names))
     found = [v for each in passed for name, v in each.user_properties if name == "mutant"]
     if not found:
         return

@@ -13,18 +13,22 @@ from escrow.core.errors import Rejected
 from escrow.core.phases import ended
 from escrow.core.state import Escrow, Event, Incident, fold
 from escrow.core.verbs.accept import Accept, accept
+from escrow.core.verbs.assess import Assess, assess
 from escrow.core.verbs.auction import Redo, Take, redo, take
 from escrow.core.verbs.burn import BurnTokens, burn
 from escrow.core.verbs.cancel import Cancel, cancel
 from escrow.core.verbs.cure import Cure, cure
+from escrow.core.verbs.declare_default import DeclareDefault, declare_default
 from escrow.core.verbs.dispute import Dispute, Resolve, dispute, resolve
 from escrow.core.verbs.draw import Draw, draw
 from escrow.core.verbs.expire_call import ExpireCall, expire_call
+from escrow.core.verbs.impair import Impair, LiftImpairment, impair, lift_impairment
 from escrow.core.verbs.lapse import Lapse, lapse
 from escrow.core.verbs.liquidate import Liquidate, liquidate
 from escrow.core.verbs.margin_call import MarginCall, margin_call
 from escrow.core.verbs.mark import Mark, mark
 from escrow.core.verbs.mint import Mint, mint
+from escrow.core.verbs.notice import Notice, notice
 from escrow.core.verbs.offer import Offer, offer
 from escrow.core.verbs.open import Open, open_loan
 from escrow.core.verbs.pause import Pause, Resume, pause, resume
@@ -72,6 +76,10 @@ Command = (
     | Repay
     | Cancel
     | Lapse
+    | Assess
+    | Impair
+    | LiftImpairment
+    | DeclareDefault
     | Cure
     | MarginCall
     | ExpireCall
@@ -86,6 +94,7 @@ Command = (
     | Retire
     | NoteRecovery
     | Rekey
+    | Notice
 )
 
 RANK: Final[dict[type[Command], int]] = {
@@ -115,14 +124,19 @@ RANK: Final[dict[type[Command], int]] = {
     Cancel: 37,
     Refinance: 38,
     Withdraw: 39,
-    # 5 what has run out
+    # 4, 5 what has run out and what fell due
     Lapse: 50,
+    Assess: 51,
+    Impair: 52,
+    LiftImpairment: 53,
+    DeclareDefault: 54,
     # 6 margin
     Cure: 60,
     MarginCall: 61,
     Dispute: 62,
     Resolve: 63,
     ExpireCall: 64,
+    Notice: 65,
     # 7 liquidation
     Redo: 70,
     Take: 71,
@@ -134,9 +148,9 @@ RANK: Final[dict[type[Command], int]] = {
     # 9 custody: once all that the old keys signed is told
     Rekey: 90,
 }
-"""The order of what happens at one instant (``domain`` §2.3; 4, scheduled events, comes with
-schedules). A payment at the deadline is on time; a top-up at the same instant cures; a price
-that brings the margin call cannot also expire it."""
+"""The order of what happens at one instant (``domain`` §2.3). A payment at the deadline is on
+time; a top-up at the same instant cures; a price that brings the margin call cannot also expire
+it."""
 
 
 def in_order(commands: tuple[Command, ...]) -> tuple[Command, ...]:
@@ -213,6 +227,16 @@ def _decide(escrow: Escrow, command: Command) -> tuple[Event, ...]:
             return cancel(escrow, command)
         case Lapse():
             return lapse(escrow, command)
+        case Assess():
+            return assess(escrow, command)
+        case Impair():
+            return impair(escrow, command)
+        case LiftImpairment():
+            return lift_impairment(escrow, command)
+        case DeclareDefault():
+            return declare_default(escrow, command)
+        case Notice():
+            return notice(escrow, command)
         case Cure():
             return cure(escrow, command)
         case MarginCall():

@@ -37,15 +37,19 @@ from escrow.core.regions.loan import (
     Repaid,
     Seized,
 )
+from escrow.core.regions.servicing import Standing
 from escrow.core.regions.system import Price, active_seconds, is_fresh
 from escrow.core.regions.token import Burn, free, outstanding
 from escrow.core.regions.vault import Coin, Locked, Lost, Recovered, Reorged
 from escrow.core.roles import Role
 from escrow.core.rules import at_or_above, at_or_below, owed
 from escrow.core.sales import auction_life
+from escrow.core.servicing import next_assessment, notices_earned, overdue_since, standing_at
 from escrow.core.state import Escrow
 from escrow.core.terms import MIN_DEPOSIT, Liquidation
 from escrow.core.units import Cents, Sats, Seconds
+from escrow.core.verbs.assess import Assess
+from escrow.core.verbs.notice import Notice
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +278,30 @@ class NoteRecoveryOnEvm:
         return "recovered"
 
 
+@dataclass(frozen=True, slots=True)
+class GiveNotice:
+    """Notice levels were reached, or left."""
+
+    noticed: int
+    round: int
+
+    @property
+    def id(self) -> str:
+        return f"notice/{self.noticed}/{self.round}"
+
+
+@dataclass(frozen=True, slots=True)
+class NoteStanding:
+    """A due date passed, or arrears were paid, and it is not noted yet."""
+
+    standing: Standing
+    since: Seconds | None
+
+    @property
+    def id(self) -> str:
+        return f"standing/{self.standing.value}/{self.since}"
+
+
 Effect = (
     OpenOnEvm
     | AttestDeposit
@@ -295,6 +323,8 @@ Effect = (
     | SweepVault
     | RecoverCoins
     | NoteRecoveryOnEvm
+    | GiveNotice
+    | NoteStanding
 )
 
 
@@ -313,6 +343,17 @@ def owed_by(effect: Effect) -> Role:
             return Role.CUSTODIAN
         case _:
             return Role.OPERATOR
+
+
+def ask_of(effect: Effect, *, at: Seconds) -> Assess | Notice | None:
+    """The ask that performs an effect which no chain needs to know of."""
+    match effect:
+        case GiveNotice():
+            return Notice(Role.OPERATOR, at)
+        case NoteStanding():
+            return Assess(Role.OPERATOR, at)
+        case _:
+            return None
 
 
 def due(escrow: Escrow) -> tuple[Effect, ...]:
@@ -337,6 +378,7 @@ def wakes(escrow: Escrow) -> tuple[Seconds, ...]:
     runs_from = max(now, pause.until) if pause else now
     if isinstance(loan, Indebted):
         moments += [terms.maturity + terms.grace + 1, runs_from]
+        moments += next_assessment(escrow)
     if isinstance(loan, Called) and loan.dispute is not None:
         moments.append(Seconds(loan.dispute.at + terms.dispute + 1))
     elif isinstance(loan, Called):
@@ -414,6 +456,10 @@ def _loan_due(escrow: Escrow) -> tuple[Effect, ...]:
     dispute = loan.dispute if isinstance(loan, Called) else None
     if dispute is not None and now > dispute.at + loan.terms.dispute:
         effects.append(EndDispute(dispute.at))
+    if isinstance(loan, Indebted):
+        standing = standing_at(escrow, at=now)
+        if standing is not escrow.servicing.standing:
+            effects.append(NoteStanding(standing, overdue_since(escrow, at=now)))
     if isinstance(loan, Indebted) and is_fresh(escrow.system, at=now):
         assert escrow.system.price is not None
         effects.extend(_margin_due(escrow, loan, escrow.system.price))
@@ -441,6 +487,10 @@ def _margin_due(
     match loan:
         case Active() if called:
             effects.append(CallMargin(price.round))
+        case Active() if (earned := notices_earned(escrow, price, at=now)) != (
+            escrow.servicing.noticed
+        ):
+            effects.append(GiveNotice(earned, price.round))
         case Called() if at_or_below(debt, sats=held, price=price.price, level=terms.restore_ltv):
             effects.append(CureCall(price.round))
         case Called(deadline=deadline, dispute=None) if (

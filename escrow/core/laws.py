@@ -23,6 +23,7 @@ from escrow.core.phases import (
 )
 from escrow.core.realise import auction_start
 from escrow.core.regions import loan as ln
+from escrow.core.regions import servicing as sv
 from escrow.core.regions import token as tk
 from escrow.core.regions import vault as vt
 from escrow.core.regions.system import (
@@ -46,6 +47,7 @@ from escrow.core.rules import (
 )
 from escrow.core.sales import is_stale_auction
 from escrow.core.scripts import DUST, DUST_CHANGE, is_standard_output
+from escrow.core.servicing import default_from, overdue_since
 from escrow.core.state import Escrow, Event, Incident, fold
 from escrow.core.terms import MIN_DEPOSIT, Liquidation
 from escrow.core.units import (
@@ -661,6 +663,24 @@ def every_refusal_is_in_the_catalogue(step: Step) -> bool:
 def small_coins_are_never_minted(step: Step) -> bool:
     """A coin too small to be paid out is never minted."""
     return not isinstance(step.event, tk.Minted) or step.event.sats >= MIN_DEPOSIT
+
+
+@law("INV-SRV-1", E)
+def a_default_is_overdue_through_grace_and_delinquency(step: Step) -> bool:
+    """Default is declared only of money that stayed unpaid through grace and delinquency."""
+    if not isinstance(step.event, sv.DefaultDeclared):
+        return True
+    since = overdue_since(step.before, at=step.event.at)
+    return since is not None and step.event.at > default_from(step.before, since=since)
+
+
+@law("INV-SRV-2", E)
+def servicing_moves_nothing(step: Step) -> bool:
+    """A notice, a standing or a declared default moves no coin, no token and no debt."""
+    if not isinstance(step.event, sv.ServicingEvent):
+        return True
+    before, after = step.before, step.after
+    return (before.loan, before.vault, before.token) == (after.loan, after.vault, after.token)
 
 
 LAWS: Final = tuple(_LAWS)

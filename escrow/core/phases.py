@@ -28,6 +28,7 @@ from escrow.core.regions.loan import (
     Repaid,
     Seized,
 )
+from escrow.core.regions.servicing import Standing
 from escrow.core.regions.system import Price, Running, System, is_fresh
 from escrow.core.regions.token import Burn, free, outstanding
 from escrow.core.rules import at_or_above, owed
@@ -206,7 +207,7 @@ def loan_phase(escrow: Escrow) -> str:
                 return "SECURED"
             return "COLLATERAL_CONFIRMING" if escrow.vault.coins else "AWAITING_COLLATERAL"
         case Active():
-            return "ACTIVE"
+            return _standing(escrow)
         case Called():
             return "MARGIN_CALL"
         case Liquidating() | Seized():
@@ -219,6 +220,20 @@ def loan_phase(escrow: Escrow) -> str:
             return outcome.value
         case _:
             assert_never(escrow.loan)
+
+
+def _standing(escrow: Escrow) -> str:
+    """Name of a drawn loan's phase: what its payments say comes before what its price says."""
+    servicing = escrow.servicing
+    match servicing.standing:
+        case Standing.DEFAULTED | Standing.DELINQUENT:
+            return servicing.standing.name
+        case _ if servicing.impaired_at is not None:
+            return "IMPAIRED"
+        case Standing.PAYMENT_GRACE:
+            return "PAYMENT_GRACE"
+        case _:
+            return "MARGIN_NOTICE" if servicing.noticed else "ACTIVE"
 
 
 def coin_phase(status: v.CoinStatus) -> str:

@@ -1,4 +1,4 @@
-"""One deal: four regions side by side, and the fold that grows them.
+"""One deal: four regions side by side, how it is serviced, and the fold that grows them.
 
 Inside a region illegal states cannot be written; between regions there are laws
 (``laws.py``). The system region is shared by all deals of a world: the engine keeps one and
@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from escrow.core.regions.loan import Draft, Loan, LoanEvent, OfferMade, evolve_loan
+from escrow.core.regions.loan import (
+    Draft,
+    Loan,
+    LoanEvent,
+    OfferMade,
+    Refinanced,
+    evolve_loan,
+)
+from escrow.core.regions.servicing import Servicing, ServicingEvent, evolve_servicing
 from escrow.core.regions.system import System, SystemEvent, evolve_system
 from escrow.core.regions.token import Token, TokenEvent, evolve_token
 from escrow.core.regions.vault import Vault, VaultEvent, evolve_vault
@@ -30,7 +38,7 @@ class Incident:
     """The numbers behind it."""
 
 
-Event = SystemEvent | LoanEvent | VaultEvent | TokenEvent | Incident
+Event = SystemEvent | LoanEvent | VaultEvent | TokenEvent | ServicingEvent | Incident
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +53,30 @@ class Escrow:
     agreed: Terms | None = None
     """The first terms: what the vault was built on. Terms that refinance the loan change nothing
     of that."""
+    servicing: Servicing = Servicing()
+    """How the loan stands by what was agreed beside the terms."""
 
 
 def evolve(escrow: Escrow, event: Event) -> Escrow:
     """Fold one event into the region that it belongs to."""
     if isinstance(event, OfferMade):
-        return replace(escrow, loan=evolve_loan(escrow.loan, event), agreed=event.terms)
+        return replace(
+            escrow,
+            loan=evolve_loan(escrow.loan, event),
+            agreed=event.terms,
+            servicing=Servicing(event.plan),
+        )
+    if isinstance(event, Refinanced):
+        # The plan was of the old terms, and ends with them.
+        return replace(escrow, loan=evolve_loan(escrow.loan, event), servicing=Servicing())
     if isinstance(event, LoanEvent):
         return replace(escrow, loan=evolve_loan(escrow.loan, event))
     if isinstance(event, VaultEvent):
         return replace(escrow, vault=evolve_vault(escrow.vault, event))
     if isinstance(event, TokenEvent):
         return replace(escrow, token=evolve_token(escrow.token, event))
+    if isinstance(event, ServicingEvent):
+        return replace(escrow, servicing=evolve_servicing(escrow.servicing, event))
     if isinstance(event, SystemEvent):
         return replace(escrow, system=evolve_system(escrow.system, event))
     return replace(escrow, incidents=(*escrow.incidents, event))

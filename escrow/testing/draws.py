@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
+from escrow.core.regions.servicing import Instalment, ServicingPlan
 from escrow.core.regions.system import System, new_system
 from escrow.core.roles import Role
 from escrow.core.terms import Liquidation, Terms
@@ -114,6 +115,21 @@ def _terms(
         fee_bps=Bps(fee),
         min_left=Cents(min_left),
         **own,
+    )
+
+
+def some_plans(terms: Terms) -> st.SearchStrategy[ServicingPlan]:
+    """Plans that make sense beside these terms: none, one or two notices and payments."""
+    between = (terms.restore_ltv, Bps(terms.call_ltv - 1))
+    notices = tuple(level for level in dict.fromkeys(between) if 0 < level < terms.call_ltv)
+    half = Seconds((terms.draw_by + terms.maturity) >> 1)
+    payments = tuple(Instalment(at, Cents(1_000_000)) for at in (half, terms.maturity))
+    return st.builds(
+        ServicingPlan,
+        notices=st.sampled_from((notices, notices[:1], ())),
+        instalments=st.sampled_from((payments, payments[:1], payments[1:], ())),
+        grace=st.sampled_from((Seconds(0), Seconds(DAY), Seconds(10 * DAY))),
+        delinquency=st.sampled_from((Seconds(0), Seconds(HOUR), Seconds(30 * DAY))),
     )
 
 

@@ -16,12 +16,22 @@ from escrow.core.errors import CODES, Rejected
 from escrow.core.laws import Step
 from escrow.core.payouts import STUCK_AFTER
 from escrow.core.phases import backing, debt_now, loan_phase
-from escrow.core.regions.loan import Accepted, Called, Draft, Ended, Offered, Refinanced
+from escrow.core.regions.loan import (
+    Accepted,
+    Called,
+    Draft,
+    Ended,
+    Indebted,
+    Offered,
+    Refinanced,
+)
+from escrow.core.regions.servicing import ServicingPlan
 from escrow.core.regions.system import MAX_PAUSE, active_seconds, is_jump, stale_from
 from escrow.core.regions.token import free
 from escrow.core.regions.vault import Coin, Payout, change_of, find, locked
 from escrow.core.roles import Role
 from escrow.core.rules import interest_due
+from escrow.core.servicing import default_from, unpaid_since
 from escrow.core.state import Escrow
 from escrow.core.terms import MIN_DEPOSIT, Liquidation, Terms
 from escrow.core.units import (
@@ -40,18 +50,22 @@ from escrow.core.units import (
     muldiv_up,
 )
 from escrow.core.verbs.accept import Accept
+from escrow.core.verbs.assess import Assess
 from escrow.core.verbs.auction import Redo, Take
 from escrow.core.verbs.burn import BurnTokens
 from escrow.core.verbs.cancel import Cancel
 from escrow.core.verbs.cure import Cure
+from escrow.core.verbs.declare_default import DeclareDefault
 from escrow.core.verbs.dispute import Dispute, Resolve
 from escrow.core.verbs.draw import Draw
 from escrow.core.verbs.expire_call import ExpireCall
+from escrow.core.verbs.impair import Impair, LiftImpairment
 from escrow.core.verbs.lapse import Lapse
 from escrow.core.verbs.liquidate import Liquidate
 from escrow.core.verbs.margin_call import MarginCall
 from escrow.core.verbs.mark import Mark
 from escrow.core.verbs.mint import Mint
+from escrow.core.verbs.notice import Notice
 from escrow.core.verbs.offer import Offer
 from escrow.core.verbs.open import Open
 from escrow.core.verbs.pause import Pause, Resume
@@ -79,6 +93,7 @@ from escrow.testing.draws import (
     WAIT,
     platform,
     price_at,
+    some_plans,
     some_terms,
 )
 from escrow.testing.play import dump, play
@@ -107,11 +122,15 @@ STARTS: Final = (
     "SECURED",
     "RELEASING",
     "REKEYED",
+    "OUTLASTED",
+    "RECOVERABLE",
+    "OVERDUE",
     "AWAITING_COLLATERAL",
     "DRAFT",
 )
 """Where stories start: most of them with money lent, one with a payout under way, one with coins
-at an address whose keys were replaced."""
+at an address whose keys were replaced, one with a call whose time is up, one at the recovery
+time, one with a payment missed if any was to be made."""
 
 
 class EscrowMachine(RuleBasedStateMachine):
@@ -140,6 +159,7 @@ class EscrowMachine(RuleBasedStateMachine):
         super().__init__()
         self.escrow = Escrow(platform())
         self.now = START
+        self.plan: ServicingPlan | None = None
         self.offered: Terms
         self.history: list[Command] = []
         self.transitions: Counter[tuple[str, str, str]] = Counter()
@@ -150,6 +170,11 @@ class EscrowMachine(RuleBasedStateMachine):
     def terms(self) -> st.SearchStrategy[Terms]:
         """Hook: the terms that lenders offer. They must be sound on the clock of ``platform``."""
         return some_terms()
+
+    def plans(self, terms: Terms) -> st.SearchStrategy[ServicingPlan | None]:
+        """Hook: what is agreed beside the terms, if anything. It must be sound beside them."""
+        plans = some_plans(terms)
+        return plans | plans | st.none()
 
     def on_event(self, step: Step) -> None:
         """Hook: called after every accepted event, when all laws were found to hold."""
@@ -196,6 +221,7 @@ class EscrowMachine(RuleBasedStateMachine):
     def start(self, data: st.DataObject, stage: str) -> None:
         """Terms are drawn; the deal is led to where the story starts."""
         self.offered = data.draw(self.terms())
+        self.plan = data.draw(self.plans(self.offered))
         for _ in STAGES:
             goal = min(STAGES.get(stage, len(STAGES)), STAGES["ACTIVE"])
             if STAGES.get(loan_phase(self.escrow), 0) < goal:
@@ -206,8 +232,14 @@ class EscrowMachine(RuleBasedStateMachine):
             for effect in due(self.escrow):
                 if isinstance(effect, PayBurns):
                     self._do(effect)
-        if stage == "MARGIN_CALL":
+        if stage in ("MARGIN_CALL", "OUTLASTED"):
             self.squeeze(level="call_ltv", near=0, then=False)
+        if stage == "OUTLASTED":
+            self.outlast(level="call_ltv", near=1, then=False)
+        if stage == "OVERDUE":
+            self.miss()
+        if stage == "RECOVERABLE":
+            self.wait_until(moment="recover_at", near=0)
         if stage == "REKEYED":
             self.another_coin(wait=0, sats=COIN, near=0)
             self._rekey(self.now, by=Role.OPERATOR)
@@ -218,7 +250,7 @@ class EscrowMachine(RuleBasedStateMachine):
         at, escrow = self.now, self.escrow
         match loan_phase(escrow):
             case "DRAFT":
-                self.ask(Offer(Role.LENDER, at, self.offered))
+                self.ask(Offer(Role.LENDER, at, self.offered, self.plan))
             case "OFFERED":
                 self.ask(Accept(Role.BORROWER, at))
             case "ACCEPTED":
@@ -764,7 +796,7 @@ class EscrowMachine(RuleBasedStateMachine):
     @rule(wait=WAIT, by=BY, unsound=st.sampled_from(UNSOUND))
     def offer(self, *, wait: int, by: Role | None, unsound: dict[str, Any]) -> None:
         terms = replace(self.offered, **unsound)
-        self.ask(Offer(by or Role.LENDER, self._later(wait), terms))
+        self.ask(Offer(by or Role.LENDER, self._later(wait), terms, self.plan))
 
     @rule(wait=WAIT, by=BY)
     def accept(self, *, wait: int, by: Role | None) -> None:
@@ -915,6 +947,62 @@ class EscrowMachine(RuleBasedStateMachine):
     @rule(wait=WAIT, by=BY)
     def note_recovery(self, *, wait: int, by: Role | None) -> None:
         self.ask(NoteRecovery(by or Role.OPERATOR, self._later(wait)))
+
+    @rule(near=NEAR)
+    def substitute(self, *, near: int) -> None:
+        """A new coin is pledged, and half as much of the old collateral taken back."""
+        self.another_coin(wait=1, sats=COIN, near=0)
+        self.ask(TopUp(Role.BORROWER, self.now, free(self.escrow.token)))
+        self.ask(Withdraw(Role.BORROWER, self.now, Sats(COIN // 2 + near)))
+
+    # How it is serviced.
+
+    @rule(wait=WAIT, by=BY)
+    def notice(self, *, wait: int, by: Role | None) -> None:
+        self.ask(Notice(by or Role.OPERATOR, self._later(wait)))
+
+    @rule(near=NEAR, back=st.booleans())
+    def ring(self, *, near: int, back: bool) -> None:
+        """The price comes near a notice level, and goes back."""
+        for level in ("restore_ltv", "par") if back else ("restore_ltv",):
+            self._mark(self._later(1), level, near)
+            self.ask(Notice(Role.OPERATOR, self.now))
+
+    @rule(wait=WAIT, by=BY)
+    def assess(self, *, wait: int, by: Role | None) -> None:
+        self.ask(Assess(by or Role.OPERATOR, self._later(wait)))
+
+    @rule()
+    def miss(self) -> None:
+        """The next due date passes."""
+        if (since := unpaid_since(self.escrow)) is not None:
+            at = Seconds(max(self.now, since + 1))
+            self.ask(Tick(Role.WATCHER, at))
+            self.ask(Assess(Role.OPERATOR, at))
+
+    @rule(near=NEAR)
+    def catch_up(self, *, near: int) -> None:
+        """The borrower pays all that the plan asks for up to now, or nearly, and it is noted."""
+        loan, plan = self.escrow.loan, self.escrow.servicing.plan
+        if plan is not None and isinstance(loan, Indebted):
+            due_now = sum(each.amount for each in plan.instalments if each.due_at < self.now)
+            paid = loan.debt.paid_principal + loan.debt.paid_interest
+            self.ask(Repay(Role.BORROWER, self.now, Cents(due_now - paid + near)))
+            self.ask(Assess(Role.OPERATOR, self.now))
+
+    @rule(wait=WAIT, by=BY, kinds=st.sampled_from(((0,), (1,), (0, 1))))
+    def impair(self, *, wait: int, by: Role | None, kinds: tuple[int, ...]) -> None:
+        for kind in kinds:
+            ask = (Impair, LiftImpairment)[kind]
+            self.ask(ask(by or Role.LENDER, self._later(wait)))
+
+    @rule(by=BY, near=NEAR, wait=st.booleans())
+    def declare_default(self, *, by: Role | None, near: int, wait: bool) -> None:
+        """Now, or around the moment from which the lender may."""
+        since, at = unpaid_since(self.escrow), int(self.now)
+        if wait and since is not None:
+            at = max(at, default_from(self.escrow, since=since) + 1 + near)
+        self.ask(DeclareDefault(by or Role.LENDER, Seconds(at)))
 
     # The world answers, repeats itself, and is late.
 

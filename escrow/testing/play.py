@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass
 from enum import Enum
+from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from escrow.core.decide import Command, decide, witness
@@ -74,6 +75,10 @@ def _plain(value: Any) -> Any:
 
 def _read(kind: Any, value: Any) -> Any:
     kind = getattr(kind, "__supertype__", kind)
+    if isinstance(kind, UnionType):
+        if value is None:
+            return None
+        [kind] = [each for each in get_args(kind) if each is not NoneType]
     if isinstance(kind, type) and is_dataclass(kind):
         hints = get_type_hints(kind)
         return kind(**{name: _read(hints[name], each) for name, each in value.items()})

@@ -103,6 +103,10 @@ def respond(escrow: Escrow, effect: Effect, *, at: Seconds) -> tuple[Command, ..
             return (SawRecovery(Role.WATCHER, at, f"recovery-{at}-{len(spent)}", spent),)
         case owing.NoteRecoveryOnEvm():
             return (NoteRecovery(Role.OPERATOR, at),)
+        case owing.GiveNotice() | owing.NoteStanding():
+            ask = owing.ask_of(effect, at=at)
+            assert ask is not None
+            return (ask,)
         case owing.MakeGood():
             # Not even a perfect world brings lost coins back.
             return ()

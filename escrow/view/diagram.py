@@ -10,26 +10,32 @@ from escrow.core.decide import Command, decide
 from escrow.core.errors import Rejected
 from escrow.core.phases import loan_phase, owed_burns
 from escrow.core.regions.loan import Called, Seized
+from escrow.core.regions.servicing import Instalment, ServicingPlan, Standing
 from escrow.core.regions.system import System, new_system
 from escrow.core.regions.token import free
 from escrow.core.regions.vault import Locked, Payout, Recovered
 from escrow.core.roles import Role
+from escrow.core.servicing import unpaid_since
 from escrow.core.state import Escrow, fold
 from escrow.core.terms import Liquidation, Terms
 from escrow.core.units import BPS, COIN, DAY, HOUR, Bps, Cents, PriceE8, Sats, Seconds, muldiv_down
 from escrow.core.verbs.accept import Accept
+from escrow.core.verbs.assess import Assess
 from escrow.core.verbs.auction import Redo, Take
 from escrow.core.verbs.burn import BurnTokens
 from escrow.core.verbs.cancel import Cancel
 from escrow.core.verbs.cure import Cure
+from escrow.core.verbs.declare_default import DeclareDefault
 from escrow.core.verbs.dispute import Dispute, Resolve
 from escrow.core.verbs.draw import Draw
 from escrow.core.verbs.expire_call import ExpireCall
+from escrow.core.verbs.impair import Impair, LiftImpairment
 from escrow.core.verbs.lapse import Lapse
 from escrow.core.verbs.liquidate import Liquidate
 from escrow.core.verbs.margin_call import MarginCall
 from escrow.core.verbs.mark import Mark
 from escrow.core.verbs.mint import Mint
+from escrow.core.verbs.notice import Notice
 from escrow.core.verbs.offer import Offer
 from escrow.core.verbs.open import Open
 from escrow.core.verbs.payout import SawPayout, SawPayoutDepth
@@ -82,7 +88,15 @@ _KINDS: Final = (
     ),
 )
 """Terms under which everything can happen that moves a loan from one phase to another."""
-_PRICES: Final = (110_000, 68_000, 58_000, 40_000)
+_PLAN: Final = ServicingPlan(
+    notices=(Bps(5_500),),
+    instalments=(Instalment(Seconds(_T0 + 10 * DAY), Cents(1_000_000)),),
+    grace=DAY,
+    delinquency=DAY,
+)
+_DEFAULT: Final = Seconds(_TERMS.maturity + _TERMS.grace)
+"""The last second before the book's own time of default."""
+_PRICES: Final = (110_000, 80_000, 68_000, 58_000, 40_000)
 _SCRIPT: Final = "0014" + "00" * 20
 _DEPTH: Final = 32
 """Commands in a row that the walk follows; a life takes fewer."""
@@ -139,11 +153,30 @@ def _sales(escrow: Escrow) -> Iterator[_Move]:
         yield lambda _, at, want=want: Take(buyer, at, want)  # type: ignore[misc]
 
 
-def _drawn(terms: Terms, system: System) -> Escrow:
+def _servicing(escrow: Escrow) -> Iterator[_Move]:
+    """What may be said of a loan that is serviced."""
+    op, lender = Role.OPERATOR, Role.LENDER
+    yield lambda _, at: Notice(op, at)
+    yield lambda _, at: MarginCall(op, at)
+    yield lambda _, at: Cure(op, at)
+    yield lambda _, at: Impair(lender, at)
+    yield lambda _, at: LiftImpairment(lender, at)
+    yield lambda _, at: Repay(Role.BORROWER, at, Cents(10**10))
+    yield lambda _, at: Repay(Role.BORROWER, at, _PLAN.instalments[0].amount)
+    since = unpaid_since(escrow)
+    for patience in (0, _PLAN.grace, _PLAN.grace + _PLAN.delinquency):
+        then = Seconds(max(escrow.system.clock, (since or 0) + patience + 1))
+        yield lambda _, at, then=then: Assess(op, max(at, then))  # type: ignore[misc]
+        yield lambda _, at, then=then: DeclareDefault(lender, max(at, then))  # type: ignore[misc]
+    yield lambda _, at: Assess(op, at)
+    yield lambda _, at: Liquidate(lender, at, Liquidation.TAKE_OVER)
+
+
+def _drawn(terms: Terms, system: System, plan: ServicingPlan | None = None) -> Escrow:
     """A loan of these terms with a coin pledged and all of it drawn."""
     b, eye, escrow = Role.BORROWER, Role.WATCHER, Escrow(system)
     for command in (
-        Offer(Role.LENDER, _T0, terms),
+        Offer(Role.LENDER, _T0, terms, plan),
         Accept(b, _T0),
         Open(Role.OPERATOR, _T0),
         SawCoin(eye, _T0, "aa:0", Sats(COIN), 2, 101),
@@ -170,8 +203,9 @@ def edges() -> set[tuple[str, str, str]]:
         origin=_T0, heartbeat=Seconds(2 * DAY), quorum=1, wide_quorum=1, deviation=Bps(BPS)
     )
     found = _walk([Escrow(system)], _moves)
-    # Calls, disputes and sales of the other kinds begin where money is lent.
-    return found | _walk([_drawn(terms, system) for terms in _KINDS], _sales)
+    # Calls, disputes and sales of the other kinds begin where money is lent, and so does servicing.
+    found |= _walk([_drawn(terms, system) for terms in _KINDS], _sales)
+    return found | _walk([_drawn(_TERMS, system, _PLAN)], _servicing)
 
 
 def _walk(frontier: list[Escrow], moves: _Moves) -> set[tuple[str, str, str]]:
@@ -196,6 +230,8 @@ def _next(escrow: Escrow, moves: _Moves) -> Iterator[tuple[Escrow, Command]]:
     # The price recovers, falls to the call level or to the liquidation level; a called loan is
     # also left alone for longer than its cure time.
     waits = [1, DAY + HOUR] if isinstance(escrow.loan, Called) else [1]
+    if escrow.servicing.standing is Standing.DEFAULTED and now <= _DEFAULT:
+        waits.append(_DEFAULT + 1 - now)
     worlds = [escrow] + [
         _priced(escrow, coin, Seconds(now + wait)) for wait in waits for coin in _PRICES
     ]
@@ -226,6 +262,8 @@ def _key(escrow: Escrow) -> tuple[object, ...]:
         len(escrow.token.burns),
         len(escrow.token.retired_outpoints),
         price.price if price else 0,
+        escrow.servicing.impaired_at is not None,
+        escrow.servicing.standing,
     )
 
 

@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from escrow.core.errors import BadInput, Refused
+from escrow.core.regions.system import System, new_system
+from escrow.messages.audit import GENESIS, audit_lines
+from escrow.messages.fold import messages
+from escrow.messages.story import retold
 from escrow.ports import Receipt
 from escrow.words import jsonable
 from escrow.world import World
@@ -24,7 +28,10 @@ def export(world: World, folder: Path) -> dict[str, object]:
     ``bitcoin_blocks.hex``: raw blocks from height 1, one a line. ``evm_genesis.json``: a geth
     genesis. ``evm_txs.jsonl``: one object a transaction. ``evm_blocks.jsonl``: one object a sealed
     block, empty ones too: time, fee, gas and roots. ``log.jsonl``: the hash-chained log.
-    ``manifest.json``: what it all must come to. No key and no seed but the world's number.
+    ``messages/``: margin calls and collateral, a file a message, with the names of ISO 20022
+    ``colr`` and ISDA CDM; no compliance is certified or claimed (``escrow.messages``).
+    ``audit.jsonl``: who did what to which loan, a hash-chained line an event. ``manifest.json``:
+    what it all must come to. No key and no seed but the world's number.
 
     Raises ``BadInput("export/exists")`` if the folder holds anything, ``Refused("export/write")``
     if the disk refuses.
@@ -36,6 +43,13 @@ def export(world: World, folder: Path) -> dict[str, object]:
         "evm_txs.jsonl": _lines(json.dumps(row, sort_keys=True) for row in _transactions(world)),
         "log.jsonl": _lines(world.log_lines()),
     }
+    told = tuple(retold(world.events(), system=_set_up(world)))
+    letters = {
+        f"messages/{each.file_name(number)}": _json(each.as_dict(number))
+        for number, each in enumerate(messages(told), start=1)
+    }
+    audit = list(audit_lines(told, actors=_senders(world)))
+    files |= letters | {"audit.jsonl": _lines(iter(audit))}
     manifest: dict[str, object] = {
         "seed": world.config.seed,
         "versions": {name: version(name) for name in _PARTS},
@@ -57,6 +71,9 @@ def export(world: World, folder: Path) -> dict[str, object]:
         "contracts": _contracts(world),
         "vaults": {deal.id: deal.vault.descriptor for deal in world.loans},
         "state_hash": world.state_hash,
+        "messages": len(letters),
+        "audit_lines": len(audit),
+        "audit_head": json.loads(audit[-1])["hash"] if audit else GENESIS,
         "files": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()},
     }
     files["manifest.json"] = _json(manifest)
@@ -64,11 +81,35 @@ def export(world: World, folder: Path) -> dict[str, object]:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise BadInput("export/exists", folder=folder.name)
+        (folder / "messages").mkdir()
         for name, text in files.items():
             (folder / name).write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
         raise Refused("export/write", reason=type(error).__name__) from error
     return manifest
+
+
+def _set_up(world: World) -> System:
+    """The platform before its first event."""
+    config = world.config
+    return new_system(
+        origin=config.deployed_at,
+        heartbeat=config.heartbeat,
+        quorum=config.oracle_quorum,
+        wide_quorum=config.oracle_wide_quorum,
+        deviation=config.deviation_bps,
+    )
+
+
+def _senders(world: World) -> dict[str, str]:
+    """Who sent each EVM transaction: a party's name, or the address of somebody else."""
+    names = {party.address_bytes: name for name, party in world.parties.items()}
+    return {
+        "0x" + each.receipt.tx_hash.hex(): names.get(
+            each.receipt.sender, "0x" + each.receipt.sender.hex()
+        )
+        for each in world.evm.chain.transactions()
+    }
 
 
 def _lines(rows: Iterator[str]) -> str:

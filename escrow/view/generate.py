@@ -2,7 +2,8 @@
 
     python -m escrow.view.generate [--check]
 
-README's law table and diagram, the command's help, and the transcripts in ``tests/scenes``.
+README's law table and diagram, the table of transitions, the command's help, and the transcripts in
+``tests/scenes``.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from escrow.view.custody import walk_text
 from escrow.view.diagram import mermaid
 from escrow.view.tables import law_table
 from escrow.view.text import transcript
+from escrow.view.transitions import transition_page
 
 ROOT: Final = Path(__file__).parents[2]
 """The checkout. Only developers run this."""
@@ -34,6 +36,7 @@ def generated() -> Iterator[tuple[Path, str]]:
     text = _between(text, "laws", law_table())
     text = _between(text, "diagram", f"```mermaid\n{mermaid()}\n```")
     yield readme, text
+    yield ROOT / "docs" / "transitions.md", transition_page()
     yield ROOT / "escrow" / "help.txt", _help()
     for name in SCENES:
         with play(name, seed=1) as world:

@@ -49,7 +49,7 @@ def lines(world: World) -> Iterator[Line]:
 
 
 def _line(act: Act, phases: tuple[str, str, str]) -> Line:
-    events = list(_told(act))
+    events = list(told(act))
     decision = ", ".join(dict.fromkeys(type(step.event).__name__ for step in events))
     reasons = dict.fromkeys(reason for step in events if (reason := why(step)))
     refused = dict.fromkeys(
@@ -71,7 +71,7 @@ def _line(act: Act, phases: tuple[str, str, str]) -> Line:
     )
 
 
-def _told(act: Act) -> Iterator[Step]:
+def told(act: Act) -> Iterator[Step]:
     """What is worth telling: not the clock, and of the same price signed again only the last."""
     steps = [step for _, step in act.steps if not isinstance(step.event, ClockTicked)]
     for step, following in zip_longest(steps, steps[1:]):

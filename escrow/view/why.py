@@ -7,6 +7,7 @@ from typing import assert_never
 from escrow.core.laws import Step
 from escrow.core.phases import debt_now, terms_of
 from escrow.core.regions import loan as ln
+from escrow.core.regions import servicing as sv
 from escrow.core.regions import token as tk
 from escrow.core.regions import vault as vt
 from escrow.core.regions.system import (
@@ -163,6 +164,21 @@ def why(step: Step) -> str:
             return f"{coins(burn.sats)} in tokens burned for script {short(burn.script)}"
         case tk.Retired(sats=sats):
             return f"attestors signed for the loss: {coins(sats)} in tokens destroyed"
+        case sv.MarginNoticed(noticed=count) | sv.NoticeLifted(noticed=count):
+            plan = after.servicing.plan
+            levels = plan.notices[:count] if plan else ()
+            if not levels:
+                return f"loan-to-value {_ltv(before, at=at)}: below every notice level"
+            return f"loan-to-value {_ltv(before, at=at)} ≥ notice level {percent(levels[-1])}"
+        case sv.StandingNoted(standing=standing, since=late):
+            said = "nothing is overdue" if late is None else f"unpaid since {moment(late)}"
+            return f"{said}: {standing.name.lower().replace('_', ' ')} ({standing.value})"
+        case sv.Impaired():
+            return "the lender holds the loan for impaired: all of the debt is due"
+        case sv.ImpairmentLifted():
+            return "the lender took the impairment back: the plan counts again"
+        case sv.DefaultDeclared(since=overdue):
+            return f"unpaid since {moment(overdue)}, through grace and delinquency"
         case Incident(code=code):
             return f"noted, not refused: {code}"
 

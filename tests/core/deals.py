@@ -13,6 +13,7 @@ import pytest
 
 from escrow.core.decide import Command, decide
 from escrow.core.errors import Rejected
+from escrow.core.regions.servicing import Instalment, ServicingPlan
 from escrow.core.regions.system import System, new_system
 from escrow.core.regions.vault import Payout
 from escrow.core.roles import Role
@@ -53,6 +54,16 @@ COIN_A, COIN_B = "aa:0", "bb:1"
 SCRIPT = "0014" + "11" * 20
 """P2WPKH."""
 CONFIRMATIONS = 3
+PLAN = ServicingPlan(
+    notices=(Bps(5_500), Bps(6_500)),
+    instalments=(
+        Instalment(Seconds(NOW + 30 * DAY), Cents(400_000)),
+        Instalment(Seconds(NOW + 60 * DAY), Cents(600_000)),
+    ),
+    grace=Seconds(2 * DAY),
+    delinquency=Seconds(5 * DAY),
+)
+"""Notices at 55 and 65 %; 4,000.00 in a month and 6,000.00 in the next."""
 TERMS = Terms(
     borrower="0x" + "b0" * 20,
     lender="0x" + "1e" * 20,
@@ -172,6 +183,20 @@ def priced(escrow: Escrow, price: PriceE8 = AT_INITIAL, *, at: Seconds = NOW) ->
 def active(*, amount: int = OWED, **terms: Any) -> Escrow:
     """24,000.00 drawn at the initial level."""
     return play(priced(secured(**terms)), Draw(Role.BORROWER, NOW, Cents(amount)))
+
+
+def serviced(**plan: Any) -> Escrow:
+    """24,000.00 drawn, with a plan."""
+    escrow = play(
+        draft(),
+        Offer(Role.LENDER, NOW, TERMS, replace(PLAN, **plan)),
+        Accept(Role.BORROWER, NOW),
+        Open(Role.OPERATOR, NOW),
+        final(),
+        Mint(Role.ATTESTOR, NOW, COIN_A, ONE),
+        TopUp(Role.BORROWER, NOW, ONE),
+    )
+    return play(priced(escrow), Draw(Role.BORROWER, NOW, OWED))
 
 
 def called(price: PriceE8 = AT_CALL, **terms: Any) -> Escrow:

@@ -16,6 +16,7 @@ from deals import (
     NOW,
     ONE,
     OWED,
+    PLAN,
     SCRIPT,
     TERMS,
     active,
@@ -36,6 +37,7 @@ from deals import (
     repaid,
     secured,
     seized,
+    serviced,
     stale,
 )
 
@@ -54,6 +56,7 @@ from escrow.core.regions.loan import (
     Repayment,
     Withdrawn,
 )
+from escrow.core.regions.servicing import DefaultDeclared
 from escrow.core.regions.system import Price, Running
 from escrow.core.regions.token import Burn, Minted, TokensFreed
 from escrow.core.regions.vault import CoinsRecovered, PayoutReplaced, PayoutSent
@@ -63,6 +66,7 @@ from escrow.core.state import Escrow, Event, Incident, evolve
 from escrow.core.terms import MIN_DEPOSIT, Liquidation
 from escrow.core.units import DAY, HOUR, MAX_PRICE, Bps, Cents, PriceE8, Sats, Seconds
 from escrow.core.verbs.auction import Redo, Take
+from escrow.core.verbs.declare_default import DeclareDefault
 from escrow.core.verbs.draw import Draw
 from escrow.core.verbs.expire_call import ExpireCall
 from escrow.core.verbs.liquidate import Liquidate
@@ -83,6 +87,7 @@ BY_ID = {law.id: law for law in LAWS}
 NOTHING = Incident(NOW, "Tick", "tick/not-watcher")
 """An event that changes nothing."""
 LATER = Seconds(NOW + 60)
+DECLARED = DeclareDefault(Role.LENDER, Seconds(PLAN.instalments[0].due_at + 7 * DAY + 1))
 TAKE = Liquidate(Role.LENDER, LATER, Liquidation.TAKE_OVER)
 
 
@@ -304,6 +309,8 @@ KEPT: dict[str, list[Step]] = {
         ),
         shows(active()),
     ],
+    "INV-SRV-1": [first(serviced(), DECLARED), shows(active())],
+    "INV-SRV-2": [first(serviced(), DECLARED), shows(active())],
     "INV-LED-1": [shows(active()), shows(draft()), shows(seized()), repayment()],
     "INV-LED-2": [repayment(), first(underwater(), TAKE), shows(active())],
     "INV-LED-3": [repayment(), shows(active())],
@@ -462,6 +469,15 @@ BROKEN: dict[str, list[Step]] = {
         ),
     ],
     "INV-TOK-8": [shows(active(), SMALL)],
+    "INV-SRV-1": [
+        shows(active(), DefaultDeclared(NOW, NOW)),
+        event(first(serviced(), DECLARED), at=Seconds(DECLARED.at - 1)),
+    ],
+    "INV-SRV-2": [
+        replace(first(serviced(), DECLARED), after=repaid()),
+        replace(first(serviced(), DECLARED), after=token(serviced(), held=Sats(ONE - 1))),
+        replace(first(serviced(), DECLARED), after=vault(serviced(), coins=())),
+    ],
     "INV-LED-1": [
         shows(debt(active(), principal=Cents(OWED + 1))),
         shows(debt(active(), principal=Cents(-1), drawn=Cents(-1))),

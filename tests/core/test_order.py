@@ -32,17 +32,21 @@ from escrow.core.state import Escrow, Event, fold
 from escrow.core.terms import Liquidation
 from escrow.core.units import HOUR, Cents, PriceE8, Sats, Seconds
 from escrow.core.verbs.accept import Accept
+from escrow.core.verbs.assess import Assess
 from escrow.core.verbs.auction import Redo, Take
 from escrow.core.verbs.burn import BurnTokens
 from escrow.core.verbs.cancel import Cancel
 from escrow.core.verbs.cure import Cure
+from escrow.core.verbs.declare_default import DeclareDefault
 from escrow.core.verbs.dispute import Dispute, Resolve
 from escrow.core.verbs.draw import Draw
 from escrow.core.verbs.expire_call import ExpireCall
+from escrow.core.verbs.impair import Impair, LiftImpairment
 from escrow.core.verbs.lapse import Lapse
 from escrow.core.verbs.liquidate import Liquidate
 from escrow.core.verbs.margin_call import MarginCall
 from escrow.core.verbs.mint import Mint
+from escrow.core.verbs.notice import Notice
 from escrow.core.verbs.offer import Offer
 from escrow.core.verbs.open import Open
 from escrow.core.verbs.pause import Pause, Resume
@@ -99,6 +103,11 @@ ALL_AT_ONCE: tuple[Command, ...] = (
     Repay(Role.STRANGER, AT, Cents(200)),
     Cancel(Role.LENDER, AT),
     Lapse(Role.WATCHER, AT),
+    Assess(Role.OPERATOR, AT),
+    Impair(Role.LENDER, AT),
+    LiftImpairment(Role.LENDER, AT),
+    DeclareDefault(Role.LENDER, AT),
+    Notice(Role.OPERATOR, AT),
     Cure(Role.BORROWER, AT),
     MarginCall(Role.OPERATOR, AT),
     ExpireCall(Role.OPERATOR, AT),

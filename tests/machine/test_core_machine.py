@@ -1,11 +1,12 @@
 """The corpus of counterexamples first; then any order of any command by anyone."""
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from ghost import Ghost
-from hypothesis import settings
+from hypothesis import seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from escrow.core.decide import Command
@@ -13,6 +14,7 @@ from escrow.core.errors import BadInput, Rejected
 from escrow.core.laws import Step
 from escrow.core.state import Escrow
 from escrow.testing import EscrowMachine, dump, load, platform, play
+from escrow.view.transitions import TRANSITIONS, taken
 
 CORPUS = sorted((Path(__file__).parents[1] / "corpus").glob("*.json"))
 
@@ -63,20 +65,34 @@ def test_every_law_holds_whatever_anybody_does() -> None:
     run_state_machine_as_test(CoreMachine)
 
 
-def test_the_machine_gets_about() -> None:
-    """A machine that goes nowhere would pass as well. The same stories every time."""
+def test_the_machine_gets_about(record_property: Callable[[str, object], None]) -> None:
+    """A machine that goes nowhere would pass as well. Rare things take their time: a few batches of
+    stories, each with a seed of its own, until everything was seen."""
+    counts: Counter[str] = Counter()
     transitions: Counter[tuple[str, str, str]] = Counter()
     refusals: Counter[str] = Counter()
 
     class Counted(CoreMachine):
+        def on_event(self, step: Step) -> None:
+            super().on_event(step)
+            counts.update(taken(step))
+
         def teardown(self) -> None:
             transitions.update(self.transitions)
             refusals.update(self.refusals)
 
-    always = settings(settings.get_profile("dev"), derandomize=True, database=None)
-    run_state_machine_as_test(Counted, settings=settings(always, max_examples=500))
-    events = {event for _, event, _ in transitions}
-    assert events >= REACHED, f"never seen: {sorted(REACHED - events)}"
+    batch = settings(settings.get_profile("dev"), database=None, max_examples=125)
+    # Exits signed in advance are no step of a loan's log.
+    wanted = REACHED | {each.id for each in TRANSITIONS} - {"T4"}
+    missing = wanted
+    for number in range(16):
+        run_state_machine_as_test(seed(number)(Counted), settings=batch)
+        missing = wanted - counts.keys() - {event for _, event, _ in transitions}
+        if not missing:
+            break
+    assert not missing, f"never seen: {sorted(missing)}"
+    assert "T4" not in counts
+    record_property("transitions", dict(counts))
     assert len(transitions) >= 100
     assert len(refusals) >= 45
 
@@ -109,5 +125,11 @@ REACHED = {
     "Retired",
     "OracleStale",
     "Incident",
+    "MarginNoticed",
+    "NoticeLifted",
+    "StandingNoted",
+    "Impaired",
+    "ImpairmentLifted",
+    "DefaultDeclared",
 }
 """Events that mean that every region of a deal was at work."""

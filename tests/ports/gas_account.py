@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
 
-from eth.vm.forks.prague.computation import PragueComputation
 from gas_meter import Notes, Observer
 
 from escrow.adapters.evm.block import Receipt
+from escrow.adapters.evm.machine import Computation
 from escrow.adapters.evm.transaction import TOKEN_GAS, TX_GAS, Transaction
 
 Key = tuple[str, str]
@@ -115,10 +115,9 @@ class Watch:
     @contextmanager
     def on(self) -> Iterator[None]:
         watched = {
-            code: self._watched(mnemonic_of(run), run)
-            for code, run in PragueComputation.opcodes.items()
+            code: self._watched(mnemonic_of(run), run) for code, run in Computation.opcodes.items()
         }
-        with patch.object(PragueComputation, "opcodes", watched):
+        with patch.object(Computation, "opcodes", watched):
             yield
 
     def take(

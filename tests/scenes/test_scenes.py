@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from escrow.sim.scenes import SCENES, play
 from escrow.view.text import transcript
 from escrow.view.trace import run_as_dict
+from escrow.view.transitions import taken
 from escrow.words import jsonable
 
 HERE = Path(__file__).parent
@@ -28,11 +31,15 @@ def test_every_scene_has_an_expected_end() -> None:
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_a_scene_reads_as_checked_in_and_ends_as_it_should(name: str) -> None:
+def test_a_scene_reads_as_checked_in_and_ends_as_it_should(
+    name: str, record_property: Callable[[str, object], None]
+) -> None:
     with play(name, seed=1) as world:
         # Regenerate with: python -m escrow.view.generate
         assert transcript(world, scene=name) == (HERE / f"{name}.txt").read_text(encoding="utf-8")
         run = run_as_dict(world, scene=name)
+        steps = [step for act in world.acts for _, step in act.steps]
+    record_property("transitions", dict(Counter(name for step in steps for name in taken(step))))
     final = run["final"]
     assert (final["loan"], final["vault"], final["token"]) == ENDS[name]
     assert run["laws"]["checked"] > 1_000

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from escrow.core.regions.servicing import ServicingPlan
 from escrow.core.rules import Debt, accrue, interest_due, pay
 from escrow.core.sales import Split
 from escrow.core.terms import Liquidation, Terms
@@ -173,6 +174,8 @@ class OfferMade:
 
     at: Seconds
     terms: Terms
+    plan: ServicingPlan | None = None
+    """What is serviced beside the terms, if anything."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from escrow.core.errors import Rejected
 from escrow.core.regions.loan import Draft, OfferMade
+from escrow.core.regions.servicing import ServicingPlan
 from escrow.core.roles import Role
+from escrow.core.servicing import check_plan
 from escrow.core.state import Escrow, Event
 from escrow.core.terms import Terms, check_terms
 from escrow.core.units import Seconds
@@ -19,10 +21,12 @@ class Offer:
     by: Role
     at: Seconds
     terms: Terms
+    plan: ServicingPlan | None = None
 
 
 def offer(escrow: Escrow, command: Offer) -> tuple[Event, ...]:
-    """Raises ``offer/not-lender``, ``offer/already-offered`` and those of ``check_terms``."""
+    """Raises ``offer/not-lender``, ``offer/already-offered`` and those of ``check_terms`` and
+    ``check_plan``."""
     # WHO
     if command.by is not Role.LENDER:
         raise Rejected("offer/not-lender", by=command.by.value)
@@ -30,5 +34,7 @@ def offer(escrow: Escrow, command: Offer) -> tuple[Event, ...]:
     if not isinstance(escrow.loan, Draft):
         raise Rejected("offer/already-offered")
     check_terms(command.terms, at=command.at)
+    if command.plan is not None:
+        check_plan(command.plan, command.terms)
     # THEN
-    return (OfferMade(command.at, command.terms),)
+    return (OfferMade(command.at, command.terms, command.plan),)

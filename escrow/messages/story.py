@@ -1,0 +1,39 @@
+"""A log read again: every event with the deal before and after it, as the engine folded it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from escrow.core.laws import Step
+from escrow.core.regions.system import System
+from escrow.core.state import Escrow, Event, evolve
+
+SHARED: Final = ""
+"""Stream of what all loans share."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One event of the log."""
+
+    log: int
+    """Its place there, from 0."""
+    loan: str
+    """Whose event; ``SHARED`` for the platform's."""
+    step: Step
+    """The event, and the deal before and after."""
+
+
+def retold(events: Iterable[tuple[str, Event]], *, system: System) -> Iterator[Told]:
+    """Fold ``(loan, event)`` pairs from the start; ``system`` is the platform as it was set up."""
+    deals: dict[str, Escrow] = {}
+    for log, (loan, event) in enumerate(events):
+        before = replace(deals.get(loan) or Escrow(system), system=system)
+        after = evolve(before, event)
+        if loan == SHARED:
+            system = after.system
+        else:
+            deals[loan] = after
+        yield Told(log, loan, Step(before, event, after))
