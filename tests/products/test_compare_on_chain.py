@@ -17,6 +17,7 @@ from escrow.products.model import Lapse, Pays, Product
 from escrow.products.read import load_product
 from escrow.sim.on_chain import run_both
 from escrow.sim.on_chain_terms import MOST_PRICES
+from escrow.streams import Streams
 
 CRASH = builtin_prices()[266:308]
 """The two days of the built-in crash."""
@@ -137,3 +138,20 @@ def test_paths_that_are_too_long_or_none() -> None:
         run_both(warning, path(*[20_000] * 721), principal=PRINCIPAL)
     with pytest.raises(BadInput, match="prices/empty"):
         run_both(product(), [], principal=PRINCIPAL)
+
+
+@pytest.mark.parametrize(
+    ("name", "seed"),
+    [("strike", 1), ("ledn_standard", 2), ("maker_wbtc", 3), ("hodlhodl", 4), ("nexo", 5)],
+)
+def test_both_runs_come_to_the_same_on_a_wild_path(name: str, seed: int) -> None:
+    """Hours of up to six percent, more down than up: calls, cures and several sales."""
+    streams, prices = Streams(seed.to_bytes(4, "big")), [units(20_000)]
+    for _ in range(50):
+        move = (9_400, 9_500, 9_700, 9_900, 10_000, 10_100, 10_250)[streams.below("move", 7)]
+        prices.append(PriceE8(prices[-1] * move // 10_000))
+    quotes = [Quote(Seconds(T0 + HOUR * n), price) for n, price in enumerate(prices)]
+    both = run_both(load_product(name), quotes, principal=Cents(10_000_019))
+    assert both.differences == ()
+    assert both.laws_broken == 0
+    assert both.outcome.sales > 0
