@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from escrow.commands import actus, audit, psbt, reserves, serve, vault
+from escrow.commands import actus, audit, compare, products, psbt, reserves, serve, vault
 from escrow.core.errors import BadInput, EscrowError
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ app = typer.Typer(
 )
 app.command()(actus.actus)
 app.add_typer(audit.app, name="audit")
+app.command()(products.products)
+app.command()(compare.compare)
 app.add_typer(psbt.app, name="psbt")
 app.add_typer(reserves.app, name="reserves")
 app.add_typer(serve.app, name="serve")

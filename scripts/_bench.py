@@ -623,6 +623,68 @@ def conformance(_: argparse.Namespace) -> Rows:
         yield Row(f"steps of core and contracts, {name}", rate, "/s", least=least)
 
 
+# --- compare: many products on one path ---
+
+
+def compare(_: argparse.Namespace) -> Rows:
+    """Twenty products over 23,082 hours that begin low and rise, so that most loans live long:
+    a loan that is over costs neither side anything."""
+    import tracemalloc
+    from dataclasses import replace as changed
+
+    from _bench_compare import drive
+
+    from escrow.adapters.price.files import Quote
+    from escrow.adapters.price.walk import walk_prices
+    from escrow.core.units import Cents, PriceE8
+    from escrow.products.model import SoftBands
+    from escrow.products.read import load_product, shipped
+    from escrow.sim.compare import compare as run
+
+    products = [load_product(name) for name in shipped()]
+    products = [each for each in products if not isinstance(each.liquidation, SoftBands)]
+    assert len(products) == 20
+    # The walk has no drift; a rise of a ten-thousandth of the first price an hour is put on it.
+    hours, principal = 23_081, Cents(1_000_000)
+    walk = list(walk_prices(1, hours=hours))
+    rise = walk[0].price // 10_000
+    quotes = [Quote(q.at, PriceE8(q.price + n * rise)) for n, q in enumerate(walk)]
+
+    ours = best(partial(run, products, quotes, principal=principal), runs=3)
+    loans: list = []
+    theirs = seconds(lambda: loans.extend(drive(products, quotes, principal=principal)))
+    found = run(products, quotes, principal=principal).outcomes
+    for outcome, loan in zip(found, loans, strict=True):
+        assert outcome.margin_call_at == loan.called_at, outcome.product
+        assert (outcome.liquidated_at is None) is (loan.sold_at is None), outcome.product
+        # At prices alone: within the hour.
+        assert abs((outcome.liquidated_at or 0) - (loan.sold_at or 0)) <= 3_600, outcome.product
+    lived = sum((o.ended_at or quotes[-1].at) - o.drawn_at for o in found)
+    yield Row("steps of 20 loans that were not over", lived / 3_600, "")
+    yield Row("20 products, 23,082 prices", ours * 1e3, "ms")
+    yield Row("the same by transitions", theirs * 1e3, "ms")
+    yield Row("transitions / ours", theirs / ours, "x", least=20)
+
+    twice = [changed(each, id=f"{each.id}_{n}") for n in range(2) for each in products]
+    more = best(partial(run, twice, quotes, principal=principal), runs=3)
+    yield Row("40 products / 20", more / ours, "x", most=2.5)
+    half = best(partial(run, products, quotes[: len(quotes) // 2], principal=principal), runs=3)
+    yield Row("23,082 prices / 11,541", ours / half, "x", most=2.5)
+
+    def peak(count: int) -> int:
+        stream = (quotes[n % len(quotes)] for n in range(count))
+        # Time goes on where the prices begin anew.
+        path = (Quote(quotes[0].at + 3_600 * n, q.price) for n, q in enumerate(stream))
+        tracemalloc.start()
+        run(products, path, principal=principal)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    peak(10)
+    yield Row("peak memory, 46,164 prices / 11,541", peak(46_164) / peak(11_541), "x", most=1.2)
+
+
 SECTIONS = {
     "start": start,
     "core": core,
@@ -630,6 +692,7 @@ SECTIONS = {
     "anvil": anvil,
     "custody": custody,
     "conformance": conformance,
+    "compare": compare,
     "gas": gas,
     "worlds": worlds,
 }

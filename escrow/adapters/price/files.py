@@ -68,6 +68,14 @@ def read_prices(
     ``MAX_PRICE``, or high and low that contradict the rest); ``prices/empty``; ``input/time`` if
     ``start`` is after ``end``.
     """
+    return tuple(stream_prices(path, start=start, end=end))
+
+
+def stream_prices(
+    path: str | Path, *, start: Seconds | None = None, end: Seconds | None = None
+) -> Iterator[Quote]:
+    """The same, one at a time: the memory it takes does not grow with the file. Whatever is wrong
+    with the file is raised when it is met, so nothing may be shown before the end."""
     if start is not None and end is not None and start > end:
         raise BadInput("input/time", start=start, end=end)
     source = Path(path)
@@ -78,9 +86,10 @@ def read_prices(
             packed = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
             if not packed:
-                return _within(_quotes(raw), start, end)
+                yield from _within(_quotes(raw), start, end)
+                return
             with gzip.GzipFile(fileobj=raw) as unpacked:
-                return _within(_quotes(cast("BinaryIO", unpacked)), start, end)
+                yield from _within(_quotes(cast("BinaryIO", unpacked)), start, end)
     except (OSError, EOFError, zlib.error, csv.Error) as error:
         raise BadInput("prices/format", file=source.name, reason=str(error)[:80]) from error
 
@@ -113,14 +122,15 @@ def sample(
     return tuple(chosen)
 
 
-def _within(
-    quotes: Iterator[Quote], start: Seconds | None, end: Seconds | None
-) -> tuple[Quote, ...]:
+def _within(quotes: Iterator[Quote], start: Seconds | None, end: Seconds | None) -> Iterator[Quote]:
     low, high = 0 if start is None else start, MAX_TIME if end is None else end
-    chosen = tuple(quote for quote in quotes if low <= quote.at <= high)
-    if not chosen:
+    found = False
+    for quote in quotes:
+        if low <= quote.at <= high:
+            found = True
+            yield quote
+    if not found:
         raise BadInput("prices/empty", start=low, end=high)
-    return chosen
 
 
 def _lines(file: BinaryIO) -> Iterator[str]:

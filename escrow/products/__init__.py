@@ -1,0 +1,1 @@
+"""Loan products as policy: ladders, clocks and liquidations of real lenders, and one's own."""

@@ -1,0 +1,254 @@
+"""Products as TOML files: those that are shipped, and anyone's own.
+
+Every term is a table of its value under the name of its unit, and of where it is from::
+
+    [product]                           # plain text, without provenance
+    id = "my_lender"                    # a-z, 0-9 and underscores
+    title = "A short line"
+    in_words = "What it is like."       # may run over lines
+
+    [levels]                            # loan-to-value: bps, ctp_percent, cr_percent, or
+    basis = { value = "debt", status = "disclosed", source = "lender.example/faq" }
+    initial = { bps = 5000, status = "disclosed", source = "…" }
+    restore = { ctp_percent = 165, … }  #   health_factor = "0.95" with threshold_bps = 7800
+    cure_by = { value = "both", … }     # or "top-up", "repay"
+    lapse = { value = "while-reached", … }      # or "unless-restored"; these where there are calls
+    immediate = { bps = 8500, comparator = "at-or-above", … }       # optional
+
+    [[notice]]                          # optional, rising
+    level = { bps = 6500, comparator = "above", … }
+
+    [[call]]                            # optional, rising
+    level = { ctp_percent = 150, comparator = "below",
+              comparator_status = "assumed", comparator_source = "why", … }   # on one line
+    cure = { hours = 24, … }            # or { value = "none", … }: the call never lapses
+    dwell = { days = 3, … }             # optional
+
+    [liquidation]                       # kind, and what that kind has
+    kind = { value = "partial", … }     # take-over, market, third-party, auction, bands
+    target = { bps = 6000, … }
+    fee = { bps = 99, … }
+
+    [price]
+    sources = { count = 3, … }          # odd or even; quorum = { count = 2 }, to_call likewise
+    heartbeat = { seconds = 3600, … }
+    deviation = { bps = 150, … }
+
+    [repayment]
+    pays = { value = "at-end", … }      # every, full-term, open
+    rate = { bps = 1200, … }            # a year; below 0 only with negative = { value = true }
+    fee = { bps = 100, … }              # of origination
+    term = { days = 365, … }            # but for open
+    every = { days = 30, … }            # only for every
+    grace = { days = 10, … }
+
+    [custody]
+    confirmations = { count = 6, … }
+
+    [size]                              # optional, and so is either key
+    least = { amount = "10000.00", … }
+    most = { amount = "100000.00", … }
+
+A comparator is ``above`` or ``at-or-above`` a loan-to-value, ``below`` or ``at-or-below`` any of
+the other ratios; where the lender does not say which, its own status is ``assumed``. No float is
+taken anywhere. Every refusal names the key and the line.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+from escrow.core.bands import MAX_BANDS, MIN_BANDS
+from escrow.core.errors import BadInput
+from escrow.core.terms import MAX_BONUS, MAX_RATE, MAX_SPAN
+from escrow.core.units import BPS, DAY, HOUR, YEAR, Bps, Cents, Seconds
+from escrow.products.check import check
+from escrow.products.fields import MAX_FILE, Page, Section
+from escrow.products.model import (
+    Basis,
+    Call,
+    CureBy,
+    DutchAuction,
+    Lapse,
+    Liquidation,
+    MarketSale,
+    PartialSale,
+    Pays,
+    PriceRule,
+    Product,
+    Repayment,
+    SoftBands,
+    TakeOver,
+    ThirdParty,
+)
+
+MAX_TERM: Final = Seconds(30 * YEAR)
+"""Longest term."""
+
+_ID: Final = re.compile(r"[a-z0-9][a-z0-9_]{0,39}")
+
+
+class _Kind(Enum):
+    TAKE_OVER = "take-over"
+    MARKET = "market"
+    PARTIAL = "partial"
+    THIRD_PARTY = "third-party"
+    AUCTION = "auction"
+    BANDS = "bands"
+
+
+def shipped() -> tuple[str, ...]:
+    """Ids of the products that come with the package, sorted."""
+    files = resources.files("escrow.products").joinpath("presets").iterdir()
+    return tuple(sorted(f.name[:-5] for f in files if f.name.endswith(".toml")))
+
+
+def load_product(name_or_path: str) -> Product:
+    """A shipped product by id, else a file.
+
+    Raises BadInput: ``product/unknown`` for a name that is neither, ``product/missing-file`` for a
+    path that is not there, and whatever ``read_product`` raises.
+    """
+    if name_or_path in shipped():
+        folder = resources.files("escrow.products").joinpath("presets")
+        return read_product(folder.joinpath(f"{name_or_path}.toml").read_bytes())
+    try:
+        file = Path(name_or_path)
+        if not file.is_file():
+            if _ID.fullmatch(name_or_path):
+                known = " ".join(shipped())
+                raise BadInput("product/unknown", name=name_or_path, known=known)
+            raise BadInput("product/missing-file", file=_shown(name_or_path))
+        with file.open("rb") as opened:
+            raw = opened.read(MAX_FILE + 1)
+    except (OSError, ValueError) as error:
+        shown = _shown(name_or_path)
+        raise BadInput("product/missing-file", file=shown, reason="not readable") from error
+    try:
+        return read_product(raw)
+    except BadInput as error:
+        raise BadInput(error.code, **{"file": _shown(file.name), **error.facts}) from error
+
+
+def read_product(text: str | bytes) -> Product:
+    """A product from TOML, checked whole.
+
+    Raises BadInput: ``product/format`` if it is no TOML or too large, ``product/unknown-key``,
+    ``product/missing-key``, ``product/value``, ``product/unit``, ``product/provenance``, and what
+    ``check`` raises; ``at`` and ``line`` say where.
+    """
+    page = Page(text)
+    about, levels = page.section("product"), page.section("levels")
+    repayment = _repayment(page.section("repayment"))
+    size = page.section("size")
+    calls = tuple(_call(each) for each in page.sections("call", most=4))
+    initial = levels.ratio("initial")
+    product = Product(
+        id=about.text("id", longest=40, pattern=_ID),
+        title=about.text("title", longest=100),
+        in_words=about.text("in_words", longest=1_000),
+        basis=levels.choice("basis", Basis),
+        initial=initial,
+        notices=tuple(each.level("level") for each in page.sections("notice", most=8)),
+        calls=calls,
+        restore=levels.ratio("restore") if calls else initial,
+        cure_by=levels.choice("cure_by", CureBy) if calls else CureBy.BOTH,
+        lapse=levels.choice("lapse", Lapse) if calls else Lapse.WHILE_REACHED,
+        immediate=levels.level("immediate") if "immediate" in levels else None,
+        liquidation=_liquidation(page.section("liquidation")),
+        price=_price(page.section("price")),
+        repayment=repayment,
+        confirmations=page.section("custody").count("confirmations", 0, 100),
+        least=size.cents("least") if "least" in size else None,
+        most=size.cents("most") if "most" in size else None,
+        parameters=tuple(page.parameters),
+    )
+    page.close()
+    check(product, refuse=page.bad)
+    return product
+
+
+def _call(table: Section) -> Call:
+    level = table.level("level")
+    cure = table.span_or_none("cure", 0, MAX_SPAN)
+    dwell = table.span("dwell", 0, MAX_SPAN) if "dwell" in table else Seconds(0)
+    return Call(level, cure, dwell)
+
+
+def _liquidation(table: Section) -> Liquidation:
+    match table.choice("kind", _Kind):
+        case _Kind.TAKE_OVER:
+            return TakeOver(table.bps("bonus", 0, MAX_BONUS))
+        case _Kind.MARKET:
+            return MarketSale(table.bps("fee", 0, MAX_BONUS))
+        case _Kind.PARTIAL:
+            target = table.ratio("target") * BPS
+            if target.denominator != 1 or target >= BPS:
+                raise table.bad("product/value", "target", reason="not whole bps below 10000")
+            fee = table.bps("fee", 0, MAX_BONUS)
+            return PartialSale(Bps(int(target)), fee, _optional(table, "full_below"))
+        case _Kind.THIRD_PARTY:
+            return ThirdParty(
+                table.bps("bonus", 0, MAX_BONUS),
+                table.bps("close", 1, BPS),
+                table.ratio("full_at") if "full_at" in table else None,
+                _optional(table, "full_below"),
+                _optional(table, "min_left"),
+            )
+        case _Kind.AUCTION:
+            return DutchAuction(
+                table.bps("buf", BPS, 2 * BPS),
+                table.bps("cut", 1, BPS - 1),
+                table.span("step", 1, DAY),
+                table.span("tail", 1, MAX_SPAN),
+                table.bps("cusp", 1, BPS),
+                table.bps("fee", 0, MAX_BONUS),
+            )
+        case _Kind.BANDS:
+            return SoftBands(
+                table.count("count", MIN_BANDS, MAX_BANDS),
+                table.count("steepness", 2, 10_000),
+                table.bps("fee", 0, 1_000),
+                table.bps("stride", 1, 1_000),
+                table.bps("loan_discount", 0, BPS - 1),
+                table.bps("liquidation_discount", 0, BPS - 1),
+            )
+
+
+def _optional(table: Section, key: str) -> Cents:
+    return table.cents(key) if key in table else Cents(0)
+
+
+def _price(table: Section) -> PriceRule:
+    sources = table.count("sources", 1, 100)
+    return PriceRule(
+        sources,
+        table.count("quorum", 1, sources),
+        table.span("heartbeat", 1, 7 * DAY),
+        table.bps("deviation", 0, BPS),
+        table.count("to_call", 1, sources),
+    )
+
+
+def _repayment(table: Section) -> Repayment:
+    pays = table.choice("pays", Pays)
+    negative = table.flag("negative") if "negative" in table else False
+    rate = table.bps("rate", -MAX_RATE, MAX_RATE)
+    if rate < 0 and not negative:
+        raise table.bad("product/rate", "rate", rate_bps=rate)
+    if pays is not Pays.OPEN and "term" not in table:
+        raise table.bad("product/endless", "term", reason=f"{pays.value} needs a term")
+    term = None if pays is Pays.OPEN else table.span("term", HOUR, MAX_TERM)
+    every = table.span("every", 0, MAX_TERM) if pays is Pays.EVERY else None
+    if every == 0:
+        raise table.bad("product/endless", "every", reason="no time between two payments")
+    fee, grace = table.bps("fee", 0, MAX_BONUS), table.span("grace", 0, YEAR)
+    return Repayment(pays, rate, fee, term, every, grace)
+
+
+def _shown(name: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in name)[:80]

@@ -1,0 +1,152 @@
+"""``escrow products`` and ``escrow compare`` as a user meets them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from products_lab import changed
+
+from escrow.cli import main
+from escrow.products.read import shipped
+
+
+def escrow(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as stop:
+        main(list(argv))
+    out, err = capsys.readouterr()
+    return int(stop.value.code or 0), out, err
+
+
+def test_products_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, err = escrow(capsys, "products")
+    assert (status, err) == (0, "")
+    assert [line.split()[0] for line in out.splitlines()] == list(shipped())
+    assert "20 of 20 terms assumed" not in out
+    rows = json.loads(escrow(capsys, "products", "--json")[1])["products"]
+    assert {row["product"] for row in rows} == set(shipped())
+    pilot = next(row for row in rows if row["product"].startswith("sberbank"))
+    assert pilot["assumed"] == pilot["terms"]
+
+
+def test_a_product_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = escrow(capsys, "products", "strike")
+    assert status == 0
+    assert "Calls at or above 70.00 %" in out
+    assert "with 1 d to answer (a fall of ≈28.57 %)" in out
+    assert "ASSUMED  levels.lapse" in out
+    shown = json.loads(escrow(capsys, "products", "strike", "--json")[1])
+    assert shown["product"] == "strike"
+    assert {"name", "status", "source", "line"} == set(shown["parameters"][0])
+
+
+def test_a_product_of_ones_own_is_explained_and_compared(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(changed(), encoding="utf-8")
+    assert "A plain loan (plain)" in escrow(capsys, "products", str(file))[1]
+    status, out, _ = escrow(capsys, "compare", "strike", str(file), "--json")
+    assert status == 0
+    assert [row["product"] for row in json.loads(out)["products"]] == ["strike", "plain"]
+
+
+def test_compare_prints_all_products_on_the_built_in_prices(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    status, out, err = escrow(capsys, "compare")
+    assert (status, err) == (0, "")
+    assert "Pledged = sold + to lender + fees in coins + returned + held." in out
+    assert all(name in out for name in shipped())
+
+
+def test_compare_as_json_and_csv_say_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ("compare", "strike", "crvusd", "--seed", "7", "--hours", "900", "--principal", "500")
+    shown = json.loads(escrow(capsys, *asked, "--json")[1])
+    rows = list(csv.DictReader(io.StringIO(escrow(capsys, *asked, "--csv")[1])))
+    assert shown["prices"] == 901
+    assert shown["principal"] == 50_000
+    for left, right in zip(shown["products"], rows, strict=True):
+        assert str(left["sats_pledged"]) == right["sats_pledged"]
+        assert left["product"] == right["product"]
+
+
+def test_borrowers_who_answer_and_who_do_not(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ("compare", "maple_btc", "--after", "60", "--json")
+    cured = {}
+    for borrower in ("none", "top-up", "repay", "absent"):
+        out = escrow(capsys, *asked, "--borrower", borrower)[1]
+        cured[borrower] = json.loads(out)["products"][0]["cured"]
+    assert cured == {"none": False, "top-up": True, "repay": True, "absent": False}
+
+
+def test_on_chain_agrees_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ("compare", "strike", "nexo", "--from", "2020-03-12", "--to", "2020-03-12")
+    status, out, _ = escrow(capsys, *asked, "--on-chain", "strike")
+    assert status == 0
+    assert "strike on both chains, compared: margin_call_at" in out
+    assert "No difference." in out
+    assert "Laws broken: none." in out
+    shown = json.loads(escrow(capsys, *asked, "--on-chain", "nexo", "--json")[1])["on_chain"]
+    assert shown["product"] == "nexo"
+    assert shown["differences"] == []
+    assert shown["stated"]
+
+
+def test_on_chain_that_differs_ends_with_1(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    level = '{ bps = 8500, comparator = "above", status = "assumed", source = "x" }'
+    (tmp_path / "strict.toml").write_text(changed(immediate=level), encoding="utf-8")
+    # 85.005 %: above 85 and below 85.01.
+    rows = "1600000000,20000,20000,20000,20000\n1600003600,{0},{0},{0},{0}\n".format("11764.01")
+    (tmp_path / "p.csv").write_text(f"unix,open,high,low,close\n{rows}", encoding="utf-8")
+    asked = ("compare", str(tmp_path / "strict.toml"), "--prices", str(tmp_path / "p.csv"))
+    status, out, _ = escrow(capsys, *asked, "--on-chain", "plain")
+    assert status == 1
+    assert "DIFFERS  liquidated_at: 1600003600 in the core, None on the chains" in out
+
+
+def test_a_chart_is_written(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    file = tmp_path / "chart.svg"
+    assert escrow(capsys, "compare", "strike", "--plot", str(file))[0] == 0
+    assert file.read_bytes().startswith(b"<?xml")
+    assert escrow(capsys, "compare", "strike", "--plot", str(file), "--force")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "code"),
+    [
+        (("products", "nobody"), "product/unknown"),
+        (("products", "no/where.toml"), "product/missing-file"),
+        (("compare", "nobody"), "product/unknown"),
+        (("compare", "strike", "strike"), "compare/twice"),
+        (("compare", "--principal", "0"), "input/amount"),
+        (("compare", "--principal", "1e3"), "input/amount"),
+        (("compare", "--prices", "nowhere.csv"), "prices/missing-file"),
+        (("compare", "--prices", "x.csv", "--seed", "1"), "input/seed"),
+        (("compare", "--seed", "-1"), "input/seed"),
+        (("compare", "--hours", "5"), "input/seed"),
+        (("compare", "--seed", "1", "--hours", "0"), "input/amount"),
+        (("compare", "--from", "yesterday"), "input/time"),
+        (("compare", "--from", "2021-01-01"), "prices/empty"),
+        (("compare", "--borrower", "lazy"), "scenario/value"),
+        (("compare", "--after", "-1"), "input/time"),
+        (("compare", "--json", "--csv"), "compare/write"),
+        (("compare", "--plot", "x.pdf"), "compare/write"),
+        (("compare", "strike", "--on-chain", "nexo"), "product/unknown"),
+        (("compare", "crvusd", "--on-chain", "crvusd"), "compare/on-chain"),
+        (("compare", "strike", "--on-chain", "strike", "--borrower", "repay"), "compare/on-chain"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(
+    capsys: pytest.CaptureFixture[str], argv: tuple[str, ...], code: str
+) -> None:
+    status, out, err = escrow(capsys, *argv)
+    assert (status, out) == (2, "")
+    assert err.startswith(f"error: {code}: ")
+    assert err.count("\n") == 1
