@@ -16,6 +16,7 @@ import typer
 from escrow.core.errors import BadInput
 
 if TYPE_CHECKING:
+    from escrow.products.model import Product
     from escrow.products.outcome import Habit
 
 
@@ -24,6 +25,16 @@ def compare(
         list[str] | None,
         typer.Argument(help="Shipped products or TOML files; without any, all that are shipped."),
     ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All shipped products, as without names.")
+    ] = False,
+    ltv: Annotated[
+        str,
+        typer.Option(
+            help="Where loans start: product, each at its own initial level; or a percentage, "
+            "the same for all."
+        ),
+    ] = "product",
     principal: Annotated[str, typer.Option(help="What is lent, at most 2 decimals.")] = "10000.00",
     prices: Annotated[
         Path | None, typer.Option(help="CSV of prices: unix,open,high,low,close or time,PriceUSD.")
@@ -74,8 +85,10 @@ def compare(
         raise BadInput("compare/write", reason="either --json or --csv")
     if hours is not None and seed is None:
         raise BadInput("input/seed", reason="--hours goes with --seed")
+    if everything and names:
+        raise BadInput("compare/twice", reason="either names or --all")
     habit = _habit(borrower, after=after)
-    products = [load_product(name) for name in names or shipped()]
+    products = [_at(load_product(name), ltv) for name in names or shipped()]
     cents = parse_cents(principal)
 
     path = partial(
@@ -109,6 +122,25 @@ def compare(
             print("\n".join(view.both_text(both)))
     if both is not None and (both.differences or both.laws_broken):
         raise typer.Exit(1)
+
+
+def _at(product: Product, ltv: str) -> Product:
+    """The product, lending as much against its coins as was asked.
+
+    Raises ``BadInput``: ``input/amount`` for what is no percentage; ``compare/ltv`` for nothing, or
+    above what the product lends.
+    """
+    from dataclasses import replace
+
+    from escrow.parse import parse_cents
+    from escrow.products.level import ltv_of_bps
+
+    if ltv == "product":
+        return product
+    asked = ltv_of_bps(parse_cents(ltv))  # hundredths of a percent, as cents are of a unit
+    if not 0 < asked <= product.initial:
+        raise BadInput("compare/ltv", product=product.id, asked=ltv[:20])
+    return replace(product, initial=asked)
 
 
 def _habit(answer: str, *, after: int) -> Habit:

@@ -320,8 +320,9 @@ CODES: Final[dict[str, str]] = {
     "product/liquidation": "a sale that cannot reach its end",
     "product/endless": "a schedule that never ends",
     "product/rate": "a negative rate, which this product forbids",
+    "compare/ltv": "a loan starts above zero, and at or below the initial level of its product",
     "compare/loan": "this loan cannot be made under this product",
-    "compare/twice": "two products of one name",
+    "compare/twice": "a product is compared once: two of one name, or names beside --all",
     "compare/on-chain": "the contracts cannot express this product, or this run of it",
     "compare/write": "the comparison could not be written",
     # --- discreet log contracts ---

@@ -63,6 +63,44 @@ def test_compare_prints_all_products_on_the_built_in_prices(
     assert all(name in out for name in shipped())
 
 
+def test_all_of_them_by_name_or_not_at_their_own_levels(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    few = ("--seed", "7", "--hours", "48", "--json")
+    plain = escrow(capsys, "compare", *few)
+    assert escrow(capsys, "compare", "--all", "--ltv", "product", *few) == plain
+    status, _, err = escrow(capsys, "compare", "strike", "--all", *few)
+    assert (status, "compare/twice" in err) == (2, True)
+
+
+def test_at_one_level_for_all(capsys: pytest.CaptureFixture[str]) -> None:
+    few = ("compare", "strike", "nexo", "--seed", "7", "--hours", "1", "--json")
+    own = json.loads(escrow(capsys, *few)[1])["products"]
+    half = json.loads(escrow(capsys, *few, "--ltv", "25")[1])["products"]
+    for one, two in zip(own, half, strict=True):
+        # Both lend half of the value at most; at a quarter twice the coins are pledged.
+        assert abs(two["sats_pledged"] - 2 * one["sats_pledged"]) <= 1
+    assert json.loads(escrow(capsys, *few, "--ltv", "50.00")[1])["products"] == own
+
+
+@pytest.mark.parametrize(
+    ("ltv", "code"),
+    [
+        ("50.01", "compare/ltv"),
+        ("0", "input/amount"),
+        ("-5", "input/amount"),
+        ("x", "input/amount"),
+    ],
+)
+def test_a_level_that_no_product_lends_at(
+    ltv: str, code: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, _, err = escrow(
+        capsys, "compare", "strike", "--ltv", ltv, "--seed", "7", "--hours", "1"
+    )
+    assert (status, code in err) == (2, True)
+
+
 def test_compare_as_json_and_csv_say_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     asked = ("compare", "strike", "crvusd", "--seed", "7", "--hours", "900", "--principal", "500")
     shown = json.loads(escrow(capsys, *asked, "--json")[1])
