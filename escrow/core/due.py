@@ -43,7 +43,7 @@ from escrow.core.regions.token import Burn, free, outstanding
 from escrow.core.regions.vault import Coin, Locked, Lost, Recovered, Reorged
 from escrow.core.roles import Role
 from escrow.core.rules import at_or_above, at_or_below, owed
-from escrow.core.sales import auction_life, is_at_target
+from escrow.core.sales import auction_life, partial_cover
 from escrow.core.servicing import next_assessment, notices_earned, overdue_since, standing_at
 from escrow.core.state import Escrow
 from escrow.core.terms import MIN_DEPOSIT, Liquidation
@@ -507,6 +507,9 @@ def _margin_due(
         if now - since > auction_life(terms):
             return (*effects, RedoAuction(since))
     late = now > terms.maturity + terms.grace
-    if is_at_target(terms, debt=debt, held=held, price=price.price, in_default=late):
+    partial = terms.liquidation is Liquidation.PARTIAL
+    if partial and not partial_cover(
+        terms, debt=debt, held=held, price=price.price, in_default=late
+    ):
         return tuple(effects)
     return (*effects, RealiseCollateral(terms.liquidation))

@@ -103,16 +103,14 @@ def cover_to_target(terms: Terms, *, debt: Cents, held: Sats, price: PriceE8) ->
     return Cents(min(debt, muldiv_up(above, keep, CENTS_SCALE * share)))
 
 
-def is_at_target(
+def partial_cover(
     terms: Terms, *, debt: Cents, held: Sats, price: PriceE8, in_default: bool
-) -> bool:
-    """Is there nothing to sell, because the target of a partial sale is reached already?"""
-    return (
-        terms.liquidation is Liquidation.PARTIAL
-        and not in_default
-        and covers(terms, debt=debt, held=held, price=price)
-        and cover_to_target(terms, debt=debt, held=held, price=price) == 0
-    )
+) -> Cents:
+    """Debt that a partial sale covers: all of it in default, or where the coins are not worth it;
+    nothing where the target is reached already."""
+    if in_default or not covers(terms, debt=debt, held=held, price=price):
+        return debt
+    return cover_to_target(terms, debt=debt, held=held, price=price)
 
 
 def sell(
@@ -125,17 +123,18 @@ def sell(
     Raises ``Rejected``: ``loan/amount`` if more must be paid, or nothing is; ``liquidate/dust``;
     ``liquidate/healthy`` if the target is reached already.
     """
-    if is_at_target(terms, debt=debt, held=held, price=price, in_default=in_default):
-        raise Rejected("liquidate/healthy", target_ltv=terms.target_ltv)
     covered = debt
-    if covers(terms, debt=debt, held=held, price=price):
-        if terms.liquidation is Liquidation.THIRD_PARTY:
-            covered = Cents(min(debt, net_down(pay, fee=terms.fee_bps)))
-        elif terms.liquidation is Liquidation.PARTIAL and not in_default:
-            covered = cover_to_target(terms, debt=debt, held=held, price=price)
-            # Where too little debt would be left, all of it is sold for (Unchained).
-            if debt - covered < terms.min_left:
-                covered = debt
+    if terms.liquidation is Liquidation.PARTIAL:
+        covered = partial_cover(terms, debt=debt, held=held, price=price, in_default=in_default)
+        if covered == 0:
+            raise Rejected("liquidate/healthy", target_ltv=terms.target_ltv)
+        # Where too little debt would be left, all of it is sold for (Unchained).
+        if debt - covered < terms.min_left:
+            covered = debt
+    elif terms.liquidation is Liquidation.THIRD_PARTY and covers(
+        terms, debt=debt, held=held, price=price
+    ):
+        covered = Cents(min(debt, net_down(pay, fee=terms.fee_bps)))
     if covered == debt:
         split = sell_all(terms, debt=debt, held=held, price=price)
     else:

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Final
 
 from escrow.core.errors import Rejected
-from escrow.core.phases import debt_now
+from escrow.core.phases import debt_now, on_evm
 from escrow.core.regions.loan import Active, Indebted
 from escrow.core.regions.servicing import ServicingPlan, Standing
 from escrow.core.regions.system import Price
@@ -46,6 +46,19 @@ def check_plan(plan: ServicingPlan, terms: Terms) -> None:
 
 def _ascending(values: tuple[int, ...]) -> bool:
     return all(low < high for low, high in pairwise(values))
+
+
+def check_serviced(escrow: Escrow) -> None:
+    """The lender may judge a debt that is serviced, until it has declared default.
+
+    Raises ``Rejected``: ``loan/unknown``, ``assess/no-debt``, ``plan/none``, ``default/declared``.
+    """
+    if not isinstance(on_evm(escrow.loan), Indebted):
+        raise Rejected("assess/no-debt")
+    if escrow.servicing.plan is None:
+        raise Rejected("plan/none")
+    if escrow.servicing.standing is Standing.DEFAULTED:
+        raise Rejected("default/declared")
 
 
 def notices_earned(escrow: Escrow, price: Price, *, at: Seconds) -> int:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from escrow.core.errors import Rejected
-from escrow.core.phases import on_evm
-from escrow.core.regions.loan import Indebted
-from escrow.core.regions.servicing import DefaultDeclared, Standing
+from escrow.core.regions.servicing import DefaultDeclared
 from escrow.core.roles import Role
-from escrow.core.servicing import default_from, overdue_since
+from escrow.core.servicing import check_serviced, default_from, overdue_since
 from escrow.core.state import Escrow, Event
 from escrow.core.units import Seconds
 
@@ -31,12 +29,7 @@ def declare_default(escrow: Escrow, command: DeclareDefault) -> tuple[Event, ...
     if command.by is not Role.LENDER:
         raise Rejected("default/not-lender", by=command.by.value)
     # WHEN
-    if not isinstance(on_evm(escrow.loan), Indebted):
-        raise Rejected("assess/no-debt")
-    if escrow.servicing.plan is None:
-        raise Rejected("plan/none")
-    if escrow.servicing.standing is Standing.DEFAULTED:
-        raise Rejected("default/declared")
+    check_serviced(escrow)
     since = overdue_since(escrow, at=command.at)
     if since is None:
         raise Rejected("default/not-overdue")

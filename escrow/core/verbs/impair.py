@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from escrow.core.errors import Rejected
-from escrow.core.phases import on_evm
-from escrow.core.regions.loan import Indebted
-from escrow.core.regions.servicing import Impaired, ImpairmentLifted, Standing
+from escrow.core.regions.servicing import Impaired, ImpairmentLifted
 from escrow.core.roles import Role
+from escrow.core.servicing import check_serviced
 from escrow.core.state import Escrow, Event
 from escrow.core.units import Seconds
 
@@ -36,7 +35,7 @@ def impair(escrow: Escrow, command: Impair) -> tuple[Event, ...]:
     if command.by is not Role.LENDER:
         raise Rejected("impair/not-lender", by=command.by.value)
     # WHEN
-    _check_serviced(escrow)
+    check_serviced(escrow)
     if escrow.servicing.impaired_at is not None:
         raise Rejected("impair/already", impaired_at=escrow.servicing.impaired_at)
     # THEN
@@ -50,17 +49,8 @@ def lift_impairment(escrow: Escrow, command: LiftImpairment) -> tuple[Event, ...
     if command.by is not Role.LENDER:
         raise Rejected("impair/not-lender", by=command.by.value)
     # WHEN
-    _check_serviced(escrow)
+    check_serviced(escrow)
     if escrow.servicing.impaired_at is None:
         raise Rejected("impair/not-impaired")
     # THEN
     return (ImpairmentLifted(command.at),)
-
-
-def _check_serviced(escrow: Escrow) -> None:
-    if not isinstance(on_evm(escrow.loan), Indebted):
-        raise Rejected("assess/no-debt")
-    if escrow.servicing.plan is None:
-        raise Rejected("plan/none")
-    if escrow.servicing.standing is Standing.DEFAULTED:
-        raise Rejected("default/declared")

@@ -70,75 +70,55 @@ def position(
     )
 
 
-def level(
-    escrow: Escrow, *, at: Seconds, field: str, above: bool, code: str, does: str, other: str
+def _level(
+    escrow: Escrow,
+    *,
+    at: Seconds,
+    field: str,
+    above: bool,
+    code: str,
+    does: str,
+    happens: str,
+    instead: str,
 ) -> Finding:
-    """The deal as it stood against a level of its terms."""
+    """The deal as it stood against a level of its terms, and what happens where it is reached, or
+    does not."""
     found = position(escrow, at=at, field=field, above=above)
     if found is None:
         return Finding("no price")
-    return found.finding(code=code, does=does, other=other)
+    return found.finding(code=code, does=does, other=instead if found.holds else happens)
 
 
 def call(escrow: Escrow, *, at: Seconds) -> Finding:
     """Is the call level reached?"""
-    other = "no call" if _holds(escrow, at, "call_ltv", above=True) else "a call"
-    return level(
-        escrow,
-        at=at,
-        field="call_ltv",
-        above=True,
-        code="call/healthy",
-        does="calls at",
-        other=other,
-    )
+    return _level(
+        escrow, at=at, field="call_ltv", above=True, code="call/healthy", does="calls at",
+        happens="a call", instead="no call",
+    )  # fmt: skip
 
 
 def restore(escrow: Escrow, *, at: Seconds) -> Finding:
     """Is the restore level reached?"""
-    holds = _holds(escrow, at, "restore_ltv", above=False)
-    return level(
-        escrow,
-        at=at,
-        field="restore_ltv",
-        above=False,
-        code="cure/not-restored",
-        does="cured at",
-        other="no cure" if holds else "a cure",
-    )
+    return _level(
+        escrow, at=at, field="restore_ltv", above=False, code="cure/not-restored",
+        does="cured at", happens="a cure", instead="no cure",
+    )  # fmt: skip
 
 
 def still_called(escrow: Escrow, *, at: Seconds) -> Finding:
     """Is a call that runs out still at the call level?"""
-    holds = _holds(escrow, at, "call_ltv", above=True)
-    return level(
-        escrow,
-        at=at,
-        field="call_ltv",
-        above=True,
-        code="expire/healthy",
-        does="expires at",
-        other="no expiry" if holds else "expiry",
-    )
+    return _level(
+        escrow, at=at, field="call_ltv", above=True, code="expire/healthy", does="expires at",
+        happens="expiry", instead="no expiry",
+    )  # fmt: skip
 
 
 def liquidation_level(escrow: Escrow, *, at: Seconds) -> Finding:
     """Is the liquidation level reached?"""
-    holds = _holds(escrow, at, "liquidation_ltv", above=True)
-    return level(
-        escrow,
-        at=at,
-        field="liquidation_ltv",
-        above=True,
-        code="liquidate/healthy",
-        does="sells at",
-        other="no sale" if holds else "a sale",
-    )
-
-
-def _holds(escrow: Escrow, at: Seconds, field: str, *, above: bool) -> bool:
-    found = position(escrow, at=at, field=field, above=above)
-    return found is not None and found.holds
+    return _level(
+        escrow, at=at, field="liquidation_ltv", above=True, code="liquidate/healthy",
+        does="sells at", happens="a sale", instead="no sale",
+    )  # fmt: skip
 
 
 def cure_time(escrow: Escrow, loan: ln.Called, *, at: Seconds) -> Finding:
