@@ -78,16 +78,16 @@ def test_the_incentive_is_fifteen_percent_at_most(lab: LendingLab):
     ],
 )
 def test_a_market_that_makes_no_sense(lab: LendingLab, code: str, args: tuple[int, ...]):
+    creation = creation_code("LendingMarket", *lab.parts, *args)
     with pytest.raises(Reverted) as caught:
-        creation = creation_code("LendingMarket", *lab.parts, *args)
         lab.chain.call(to=None, data=creation, sender=raw(lab.issuer))
     assert caught.value.code == code
 
 
 def test_a_market_of_nothing(lab: LendingLab):
     for parts in ((bytes(20), lab.prices.address), (lab.registry.address, bytes(20))):
+        creation = creation_code("LendingMarket", *parts, LLTV, 0, 0)
         with pytest.raises(Reverted) as caught:
-            creation = creation_code("LendingMarket", *parts, LLTV, 0, 0)
             lab.chain.call(to=None, data=creation, sender=raw(lab.issuer))
         assert caught.value.code == "token/receiver"
 
@@ -316,6 +316,29 @@ def test_interest_stops_instead_of_breaking_the_pool(dear: LendingLab):
     lent, _, debt, _ = dear.totals()
     assert debt <= lent <= 2**88 - 1
     dear.act(dear.keeper, "repay", raw(dear.borrower), CENTS)
+
+
+def test_every_rounding_is_for_the_pool(dear: LendingLab):
+    """At shares that are worth odd sums: those given are rounded down, those owed are rounded up,
+    each by less than one."""
+    dear.back()
+    dear.borrowed(777_777, pool=1_000_003)
+    dear.cash.send(dear.issuer, "mint", raw(dear.borrower), 1_000_000)
+    dear.wait(YEAR // 3)
+    dear.post()
+    me = raw(dear.borrower)
+    for who, verb, args, side, upward in (
+        (dear.buyer, "supply", (7_777,), 0, False),
+        (dear.buyer, "withdraw", (3_333,), 0, True),
+        (dear.borrower, "borrow", (5_555,), 2, True),
+        (dear.borrower, "repay", (me, 4_444), 2, False),
+    ):
+        assets, shares = dear.totals()[side : side + 2]
+        ((_, said),) = dear.act(who, verb, *args)
+        exact = Fraction(args[-1] * (shares + MILLION), assets + 1)
+        assert exact.denominator > 1
+        off = said["shares"] - exact
+        assert (0 < off < 1) if upward else (-1 < off < 0), verb
 
 
 # Liquidation
