@@ -198,6 +198,13 @@ CODES: Final[dict[str, str]] = {
     "market/liquidity": "more than the pool has: the rest is borrowed",
     "market/unhealthy": "the collateral would not carry the debt at the market's level",
     "market/healthy": "the debt is not above the market's level",
+    # --- a reserve fund and its supervisor ---
+    "fund/limits": "a limit of the fund is out of range",
+    "fund/price": "the lot costs more than the fund pays for coins",
+    "fund/lot": "the lot is dearer than the fund buys at once",
+    "fund/day": "the fund would spend more in a day than its limit",
+    "fund/share": "more of the fund would be in bitcoin than its limit",
+    "supervision/rules": "a prudential figure is out of range",
     "evm/revert": "the contract reverted without a known code",
     "evm/contract": "no contract of this name",
     "evm/depth": "calls nest deeper than Python's stack allows here",

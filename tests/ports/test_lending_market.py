@@ -16,7 +16,7 @@ from contracts_lab import (
     raw,
     refuses,
 )
-from lending_lab import ALL, CENTS, LLTV, MILLION, LendingLab
+from lending_lab import ALL, CENTS, LLTV, MARKET_KIND, MILLION, LendingLab
 
 from escrow.adapters.evm.contracts import creation_code
 from escrow.adapters.evm.revert import Reverted
@@ -309,13 +309,27 @@ def test_looking_often_neither_makes_nor_loses_interest(dear: LendingLab):
         assert dear.totals()[2] == debt
 
 
-def test_interest_stops_instead_of_breaking_the_pool(dear: LendingLab):
-    dear.back()
-    dear.borrowed(CENTS // 2, pool=CENTS)
-    dear.at(2**39)
-    lent, _, debt, _ = dear.totals()
-    assert debt <= lent <= 2**88 - 1
-    dear.act(dear.keeper, "repay", raw(dear.borrower), CENTS)
+def test_interest_stops_instead_of_breaking_the_pool(lab: LendingLab):
+    """At 2000 % a year for ten thousand years."""
+    market = lab.put("LendingMarket", *lab.parts, LLTV, 100_000, 100_000)
+    lab.admit(market.address, kind=MARKET_KIND)
+    for who, token, verb, amount in (
+        (lab.lender, lab.cash, "supply", CENTS),
+        (lab.borrower, lab.pledge, "supply_collateral", COIN),
+    ):
+        token.send(who, "approve", market.address, ALL)
+        market.send(who, verb, amount)
+    market.send(lab.borrower, "borrow", CENTS // 2)
+    for _ in range(10):
+        lab.wait(2**35)
+        market.send(lab.keeper, "accrue")
+    lent, _, debt, _ = market.call("totals")
+    assert (lent, debt) == (2**88 - 1, 2**88 - 1 - CENTS // 2)
+    with refuses("loan/amount"):
+        market.send(lab.lender, "supply", CENTS)
+    lab.cash.send(lab.keeper, "approve", market.address, ALL)
+    market.send(lab.keeper, "repay", raw(lab.borrower), CENTS)
+    assert market.call("totals")[2] == debt - CENTS
 
 
 def test_every_rounding_is_for_the_pool(dear: LendingLab):
