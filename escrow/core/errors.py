@@ -320,6 +320,7 @@ CODES: Final[dict[str, str]] = {
     "product/liquidation": "a sale that cannot reach its end",
     "product/endless": "a schedule that never ends",
     "product/rate": "a negative rate, which this product forbids",
+    "product/schedule": "terms of repayment that contradict each other",
     "compare/ltv": "a loan starts above zero, and at or below the initial level of its product",
     "compare/loan": "this loan cannot be made under this product",
     "compare/twice": "a product is compared once: two of one name, or names beside --all",

@@ -69,6 +69,12 @@ def check(product: Product, quotes: Sequence[Quote]) -> None:
         raise _refused(product, "no immediate level")
     if isinstance(kind, ThirdParty) and (kind.close_bps < BPS or kind.full_below):
         raise _refused(product, "a close factor")
+    if plan.pays in (Pays.ANNUITY, Pays.LINEAR):
+        raise _refused(product, "a debt that is repaid in instalments")
+    if plan.index:
+        raise _refused(product, "a floating rate")
+    if plan.plan is not None:
+        raise _refused(product, "interest by the days of a calendar")
     if plan.pays is Pays.FULL_TERM:
         raise _refused(product, "interest of the whole term from the start")
     if plan.rate_bps < 0:
