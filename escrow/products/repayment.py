@@ -33,7 +33,11 @@ _KINDS: Final = {
     Pays.ANNUITY: Kind.ANNUITY,
     Pays.LINEAR: Kind.LINEAR,
 }
-_CODES: Final = {"schedule/endless": "product/endless", "schedule/rate": "product/rate"}
+_CODES: Final = {
+    "schedule/endless": "product/endless",
+    "schedule/rate": "product/rate",
+    "schedule/order": "product/value",
+}
 _PROBE: Final = date(2024, 1, 31)
 """A first day that ends a long month, in a leap year: each plan is laid from it once."""
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 import pytest
-from products_lab import PRINCIPAL, T0, product, units
+from products_lab import PRINCIPAL, T0, planned, product, units
 
 from escrow.adapters.price.builtin import builtin_prices
 from escrow.adapters.price.files import Quote
@@ -14,7 +14,7 @@ from escrow.core.errors import BadInput
 from escrow.core.units import DAY, HOUR, Cents, PriceE8, Seconds
 from escrow.products.level import Level
 from escrow.products.model import Lapse, Pays, Product
-from escrow.products.read import load_product
+from escrow.products.read import load_product, read_product
 from escrow.sim.on_chain import run_both
 from escrow.sim.on_chain_terms import MOST_PRICES
 from escrow.streams import Streams
@@ -93,6 +93,11 @@ REFUSED = [
     (load_product("unchained_2025"), "levels that count principal alone"),
     (load_product("meld"), "a call that dwells"),
     (load_product("firefish"), "interest of the whole term from the start"),
+    (load_product("sovcombank_2026"), "a floating rate"),
+    (read_product(planned("annuity")), "a debt that is repaid in instalments"),
+    (read_product(planned("linear")), "a debt that is repaid in instalments"),
+    (read_product(planned("interest-only")), "interest by the days of a calendar"),
+    (read_product(planned("bullet")), "interest by the days of a calendar"),
     (load_product("aave_wbtc"), "a close factor"),
     (load_product("lava_bloc"), "a sale that stops above the restore level"),
     (load_product("liquity_v2_weth"), "levels that the contracts do not take"),
