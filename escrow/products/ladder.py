@@ -367,6 +367,9 @@ class Ladder:
         self.above, self.below, self.until = _NO_PRICE, _NO_PRICE, self.at
         if self.ended is not End.OPEN or self._calls.lapsed or self._auction_since is not None:
             return
+        if self._is_default(self._now) or (self._answer_at or _NEVER) <= self._now:
+            # What is left after a sale is sold at the next price; what is answered at once, then.
+            return
         moments = [m - 1 for m in (*self._walls(), *self._actives()) if m > self._now]
         self.until = Seconds(min([self._now + _HORIZON, *moments]))
         debts = self._exposure(self._now), self._exposure(self.until)

@@ -681,8 +681,9 @@ def test_a_missed_instalment_is_a_default_after_the_grace() -> None:
     assert end.liquidated_at == T0 + 40 * DAY + 1
     # 98.64 for the first 30 days of 12 %; for ten more 32.8767, and a hundredth of 931.98.
     assert end.recovered == PRINCIPAL + 9_864 + ceil(Fraction("3287.67") + Fraction("931.98"))
-    none = Loan(read_product(planned()), answer=Answer.ABSENT).at(41 * DAY, 20_000).end
-    assert none.recovered == PRINCIPAL + 9_864 + 3_288
+    none = Loan(read_product(planned()), answer=Answer.ABSENT)
+    none.at(40 * DAY, 20_000).at(40 * DAY + 60, 20_000)
+    assert none.end.recovered == PRINCIPAL + 9_864 + 3_288
 
 
 def test_where_nothing_is_to_be_paid_nobody_is_late() -> None:
