@@ -411,6 +411,38 @@ def test_interest_that_is_added_to_the_debt_is_not_due() -> None:
     assert whole.principal == 0
 
 
+def test_between_the_end_of_a_period_and_its_payment_nothing_runs() -> None:
+    # To Sunday 28 March 2021, paid on Monday at noon.
+    start, off = Seconds(at("2021-02-28") + 12 * HOUR), 'value = "MF"'
+    of = terms("interest-only", calendar=off, convention='value = "CSF"')
+    debt = debt_of(of, principal=PRINCIPAL, at=start)
+    sunday, monday = at("2021-03-28"), at("2021-03-29")
+    assert debt.owed(monday) == debt.owed(sunday) == PRINCIPAL + 9_206
+    assert debt.meet() == 9_206
+    # And the next period's has run since Sunday.
+    assert debt.owed(monday) == PRINCIPAL + 329
+
+
+def test_a_rate_that_is_fixed_anew_after_the_term_counts_to_the_payment() -> None:
+    # A month from 28 February 2021 ends on a Sunday, and is paid for to Monday.
+    of = terms(
+        "bullet",
+        key_rates=key_rates(d2021_02_01=500, d2021_03_28=2_900),
+        **FLOATS | {"reset": 'period = "P1D"'},
+        term='period = "P1M"',
+        calendar='value = "MF"',
+        convention='value = "SCF"',
+    )
+    debt = debt_of(of, principal=PRINCIPAL, at=at("2021-02-28"))
+    # 28 days of 12 %, one of 36 %.
+    assert debt.due() == PRINCIPAL + ceil(Fraction(PRINCIPAL * (12 * 28 + 36), 36_500))
+
+
+def test_the_rate_is_the_repayments_own() -> None:
+    free = replace(terms("linear"), rate_bps=Bps(0))
+    assert debt_of(free, principal=PRINCIPAL, at=T0).due() == 83_334
+
+
 # --- the same as schedule ---
 
 
@@ -582,6 +614,15 @@ def test_late_interest_is_on_what_is_overdue_and_on_top() -> None:
     assert debt.due() == interest + 83_334
 
 
+def test_the_last_instalment_is_of_what_is_not_overdue_yet() -> None:
+    debt = debt_of(terms("linear", rate="bps = 0"), principal=PRINCIPAL, at=T0)
+    missed = debt.due()
+    debt.miss()
+    assert isinstance(debt, Dated)
+    assert sum(paid(debt)) == PRINCIPAL - missed
+    assert debt.principal == missed == 83_334
+
+
 def test_what_is_paid_late_goes_to_what_is_overdue_first() -> None:
     debt = debt_of(terms("interest-only", late="bps = 2000"), principal=PRINCIPAL, at=T0)
     debt.miss()
@@ -628,6 +669,22 @@ def test_late_interest_by_the_second_bears_none_itself() -> None:
     debt.miss()
     debt.miss()
     assert debt.due_at is None
+
+
+def test_at_the_end_of_a_term_by_the_second_everything_is_overdue() -> None:
+    once = product(term=f"{{ days = 73, {D} }}\nlate = {{ bps = 2000, {D} }}").repayment
+    debt = debt_of(once, principal=PRINCIPAL, at=T0)
+    debt.miss()
+    assert debt.owed(Seconds(T0 + 146 * DAY)) == PRINCIPAL + 40_000
+
+
+def test_a_rate_below_zero_keeps_its_fractions_of_a_cent() -> None:
+    plan = Repayment(Pays.OPEN, Bps(-100), Bps(0), None, None, Seconds(0))
+    debt = debt_of(plan, principal=PRINCIPAL, at=T0)
+    for day in range(1, 11):
+        # 27.397 a day go to the principal, in whole cents.
+        assert debt.pay(Cents(0), at=Seconds(T0 + day * DAY)) == 0
+    assert debt.principal == PRINCIPAL - 273
 
 
 # --- the loan ---
@@ -684,6 +741,13 @@ def test_a_missed_instalment_is_a_default_after_the_grace() -> None:
     none = Loan(read_product(planned()), answer=Answer.ABSENT)
     none.at(40 * DAY, 20_000).at(40 * DAY + 60, 20_000)
     assert none.end.recovered == PRINCIPAL + 9_864 + 3_288
+
+
+def test_the_grace_runs_from_the_first_that_was_missed() -> None:
+    patient = read_product(planned("linear", grace="days = 40"))
+    loan = Loan(patient, answer=Answer.ABSENT).at(70 * DAY, 20_000)
+    assert loan.end.liquidated_at is None
+    assert loan.at(70 * DAY + 60, 20_000).end.liquidated_at == T0 + 70 * DAY + 1
 
 
 def test_where_nothing_is_to_be_paid_nobody_is_late() -> None:

@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 from escrow.core.errors import BadInput
 from escrow.core.rules import Debt, owed
 from escrow.core.units import DAY, MAX_CENTS, Bps, Cents, Seconds
-from escrow.schedules.accrual import Fixing, day_of, interest_between, is_late, late_interest
+from escrow.schedules.accrual import (
+    Fixing,
+    Step,
+    day_of,
+    interest_between,
+    is_late,
+    late_interest,
+    rate_steps,
+)
 from escrow.schedules.calendars import Calendar, Convention
 from escrow.schedules.daycount import DayCount
 from escrow.schedules.instalments import Instalment, annuity, payoff, schedule
@@ -100,6 +108,16 @@ def test_a_reset_within_a_period_splits_it() -> None:
     fixings = [Fixing(START, Bps(100)), Fixing(at("2013-02-01"), Bps(300))]
     exact = 500_000 * (Fraction(8, 100) * 31 + Fraction(10, 100) * 28) / 365
     assert rows(plan, fixings=fixings)[0].interest == ceil(exact)
+
+
+def test_rates_come_in_steps_of_which_two_that_are_equal_are_one() -> None:
+    daily, first = replace(FLOATING, reset="P1D"), date(2013, 1, 1)
+    fixings = [Fixing(START, Bps(100)), Fixing(at("2013-02-01"), Bps(300))]
+    asked = {"start": first, "end": date(2013, 3, 1), "fixings": fixings}
+    whole = rate_steps(daily, begin=first, **asked)
+    assert whole == (Step(first, Bps(800)), Step(date(2013, 2, 1), Bps(1_000)))
+    late = date(2013, 2, 10)
+    assert rate_steps(daily, begin=late, **asked) == (Step(late, Bps(1_000)),)
 
 
 def test_floor_and_cap_of_a_floating_rate() -> None:
