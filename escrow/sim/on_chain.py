@@ -33,6 +33,7 @@ from escrow.words import exact
 from escrow.world import World
 
 _FIELDS: Final = (
+    "principal",
     "margin_call_at",
     "cured",
     "liquidated_at",
@@ -146,8 +147,10 @@ def _on_chain(
         world.pledge(deal, btc=exact(pledged), wait=True)
         world.advance(seconds=first.at - world.now)
         world.price(exact(first.price))
+        before = world.cash_of("borrower")
         world.draw(deal)
         _hand_back(world, deal, plan.up_front)
+        lent = world.cash_of("borrower") - before
         # Anyone may call, cure and expire: here the lender alone does, by its policy.
         world.silence("operator")
         lender = Lender(world, deal, product=product, plan=plan, principal=principal)
@@ -161,7 +164,7 @@ def _on_chain(
             worst = max(worst, lender.ltv)
             lender.act()
         found = _read(world, deal, plan, pledged=pledged, last=quotes[-1].at)
-        found["worst_ltv_bps"] = worst
+        found |= {"principal": lent, "worst_ltv_bps": worst}
         return found, tuple(lender.refusals), len(world.engine.broken)
 
 

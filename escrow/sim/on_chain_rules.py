@@ -25,7 +25,7 @@ from escrow.products.model import (
     TakeOver,
     ThirdParty,
 )
-from escrow.sim.on_chain_terms import Plan, ceil_bps, cure_of
+from escrow.sim.on_chain_terms import Plan, cure_of
 from escrow.words import money, percent, span
 
 
@@ -53,6 +53,7 @@ class Enforced:
 
 
 _ALL: Final = "of all that the debt needs"
+_NARROWER: Final = ", and refuses below that"
 
 
 def enforced(product: Product, plan: Plan) -> tuple[Enforced, ...]:
@@ -73,7 +74,7 @@ def _rules(product: Product, plan: Plan) -> Iterator[Enforced]:
     if not counts_all:
         yield _policy("levels", "count principal alone", "count principal and interest")
     initial = product.initial
-    same = counts_all and ceil_bps(initial) == initial * BPS
+    same = bounds.initial == initial * BPS
     yield _rule("initial", f"at most {shown(initial)}", f"at most {percent(bounds.initial)}", same)
     yield from _calls(product, plan, counts_all=counts_all)
     if product.immediate is None:
@@ -101,7 +102,7 @@ def _calls(product: Product, plan: Plan, *, counts_all: bool) -> Iterator[Enforc
         if n == 1:
             yield _level(name, call.level, bounds.call, counts_all=counts_all)
         else:
-            yield _policy(name, _words(call.level), "there is one call")
+            yield _policy(name, _words(call.level), "one call")
         if call.dwell:
             yield _policy(f"{name}, dwell", span(call.dwell), "none")
         left = span(cure)
@@ -115,9 +116,19 @@ def _calls(product: Product, plan: Plan, *, counts_all: bool) -> Iterator[Enforc
     same = counts_all and restore * BPS == bounds.restore
     there = f"at or below {percent(bounds.restore)}"
     yield _rule("restore", f"at or below {shown(restore)}", there, same)
-    if product.lapse is Lapse.UNLESS_RESTORED and any(c.cure for c in product.calls):
-        there = f"at or above {percent(bounds.call)}"
-        yield _rule("lapse", f"above {shown(restore)}", there, bounds.call > restore * BPS)
+    if any(call.cure is not None for call in product.calls):
+        yield _lapse(product, plan, counts_all=counts_all)
+
+
+def _lapse(product: Product, plan: Plan, *, counts_all: bool) -> Enforced:
+    """Where a call whose time is over turns into a sale."""
+    there = f"at or above {percent(plan.bounds.call)}"
+    if product.lapse is Lapse.UNLESS_RESTORED:
+        # At the restore level itself it is cured: the contract lapses a basis point above.
+        return _rule("lapse", f"above {shown(product.restore)}", f"{there}{_NARROWER}", counts_all)
+    first = _level("", product.calls[0].level, plan.bounds.call, counts_all=counts_all)
+    same = len(product.calls) == 1 and first.by is By.CONTRACT
+    return _rule("lapse", "while the level of the call is reached", there, same)
 
 
 def _level(name: str, level: Level, there: Bps, *, counts_all: bool) -> Enforced:
@@ -126,7 +137,7 @@ def _level(name: str, level: Level, there: Bps, *, counts_all: bool) -> Enforced
     same = counts_all and not level.strict and there == level.ltv * BPS
     words = f"at or above {percent(there)}"
     if narrower:
-        words += ", and refuses below that"
+        words += _NARROWER
     return _rule(name, _words(level), words, same or narrower)
 
 
