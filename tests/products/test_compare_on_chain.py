@@ -94,6 +94,7 @@ def test_both_runs_come_to_the_same_where_the_product_acts(
 def test_the_accelerated_call_sold_before_the_first_one_lapsed() -> None:
     quotes = path(20_000, *HOURS["unchained_legacy"])
     both = run_both(load_product("unchained_legacy"), quotes, principal=PRINCIPAL)
+    assert (both.differences, both.refusals) == ((), ())
     # Called after an hour, again after seven; four hours and a second later sold.
     assert both.outcome.margin_call_at == T0 + HOUR
     assert both.outcome.liquidated_at == T0 + 11 * HOUR + 1
@@ -128,6 +129,14 @@ def test_a_level_between_two_basis_points_is_enclosed_from_below() -> None:
         both = run_both(third, path(20_000, price), principal=PRINCIPAL)
         assert both.differences == ()
         assert both.outcome.sales == sales
+
+
+def test_levels_that_count_principal_are_cured_whatever_the_interest() -> None:
+    """59.999 % of principal; with two hours of interest 60.0002, which the contract sees."""
+    plain = with_(basis=Basis.PRINCIPAL, repayment=replace(FREE, rate_bps=1_000))
+    both = run_both(plain, path(20_000, 14_000, 16_667, 16_667), principal=PRINCIPAL)
+    assert (both.differences, both.refusals) == ((), ())
+    assert both.outcome.cured is True
 
 
 def test_a_call_that_lapses_unless_restored() -> None:
