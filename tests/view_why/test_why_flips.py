@@ -14,6 +14,8 @@ from escrow.core.errors import CODES, BadInput, Rejected
 from escrow.core.laws import Step
 from escrow.core.roles import Role
 from escrow.core.terms import Liquidation
+from escrow.core.units import MAX_MONEY, Sats
+from escrow.core.verbs.auction import Take
 from escrow.core.verbs.cure import Cure
 from escrow.core.verbs.expire_call import ExpireCall
 from escrow.core.verbs.liquidate import Liquidate
@@ -65,6 +67,8 @@ def foresee(machine: Telling) -> None:
         "still called": ExpireCall(Role.STRANGER, at),
         "liquidation": Liquidate(buyer, at, kind),
     }
+    if kind is Liquidation.AUCTION:
+        asks["liquidation"] = Take(buyer, at, Sats(MAX_MONEY))
     for ahead in outlook("0x", escrow).ahead:
         assert ahead.finding.verdict
         command = asks.get(ahead.what)
