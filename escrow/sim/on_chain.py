@@ -18,9 +18,11 @@ from typing import Any, Final
 from escrow.adapters.price.files import Quote
 from escrow.config import BLOCK_INTERVAL, WorldConfig
 from escrow.core.errors import BadInput
+from escrow.core.laws import Step
+from escrow.core.realise import auction_start
 from escrow.core.regions.loan import CallCured, Indebted, Liquidated, MarginCalled
 from escrow.core.sales import auction_price
-from escrow.core.terms import Terms
+from escrow.core.terms import Liquidation
 from escrow.core.units import Cents, PriceE8, Sats, Seconds, muldiv_up
 from escrow.deal import Deal
 from escrow.products.ladder import Ladder
@@ -190,7 +192,8 @@ def _wait(world: World, deal: Deal, lender: Lender, *, until: Seconds) -> None:
 
 def _read(world: World, deal: Deal, plan: Plan, *, pledged: Sats, last: Seconds) -> dict[str, Any]:
     """What became of the loan, from the events that the chains led to."""
-    events = [s.event for act in world.acts for name, s in act.steps if name == deal.id]
+    steps = [step for act in world.acts for name, step in act.steps if name == deal.id]
+    events = [step.event for step in steps]
     calls = [n for n, e in enumerate(events) if isinstance(e, MarginCalled)]
     sales = [e for e in events if isinstance(e, Liquidated)]
     # What became of the first call is what came after it.
@@ -199,7 +202,7 @@ def _read(world: World, deal: Deal, plan: Plan, *, pledged: Sats, last: Seconds)
         "margin_call_at": events[calls[0]].at if calls else None,
         "cured": isinstance(next(iter(ends), None), CallCured) if calls else None,
         "liquidated_at": sales[0].at if sales else None,
-        "liquidation_price": _paid(deal.terms, sales[0], plan) if sales else None,
+        "liquidation_price": next((p for p in map(_paid, steps) if p is not None), None),
         "sales": len(sales),
         "sats_pledged": pledged,
         "sats_sold": 0,
@@ -226,8 +229,12 @@ def _read(world: World, deal: Deal, plan: Plan, *, pledged: Sats, last: Seconds)
     return found
 
 
-def _paid(terms: Terms, sale: Liquidated, plan: Plan) -> PriceE8:
-    """What the buyer paid for 1 BTC."""
-    if plan.wait is None:
+def _paid(step: Step) -> PriceE8 | None:
+    """What the buyer paid for 1 BTC; none if this was no sale."""
+    sale, loan, last = step.event, step.before.loan, step.before.system.price
+    if not isinstance(sale, Liquidated) or not isinstance(loan, Indebted) or last is None:
+        return None
+    if sale.kind is not Liquidation.AUCTION:
         return sale.price
-    return auction_price(terms, price=sale.price, elapsed=plan.wait)
+    elapsed = Seconds(sale.at - auction_start(loan, last, sale.reason))
+    return auction_price(loan.terms, price=last.price, elapsed=elapsed)

@@ -99,7 +99,9 @@ class Lender:
     def _realise(self) -> None:
         calls = self._calls
         calls.expire(self._exposure, held=self._held, price=self._price, active=self._active)
-        if calls.lapsed and isinstance(self._deal.state.loan, Called):
+        # An auction that runs from the level goes on as it is: expiry would begin it anew.
+        runs = self._since is not None and self._is_immediate
+        if calls.lapsed and not runs and isinstance(self._deal.state.loan, Called):
             self._try(lambda: self._world.expire_call(self._deal, by="lender"))
         if not (calls.lapsed or self._is_immediate):
             self._since = None
