@@ -398,6 +398,7 @@ CODES: Final[dict[str, str]] = {
     # --- input ---
     "input/amount": "the amount cannot be read, is not positive or has too many decimals",
     "input/unknown-party": "no such party",
+    "input/party": "a further party is name:role, of a new name and a role that takes more",
     "input/time": "a time that cannot be read or is out of range",
     "input/seed": "the seed must be an integer from 0 to 2**64 - 1",
     "scene/unknown": "no such scene",
