@@ -26,8 +26,8 @@ MAX_TARGET: Final = 0xFFFF << 208
 """Target of difficulty 1, as its compact form ``0x1d00ffff`` has it."""
 POW_LIMIT: Final = (1 << 224) - 1
 """Easiest target that consensus allows."""
-MAX_HEIGHT: Final = 64 * HALVING_BLOCKS
-"""From here on there is no subsidy."""
+MAX_HEIGHT: Final = 33 * HALVING_BLOCKS
+"""From here on there is no subsidy: 33 halvings leave less than a sat."""
 
 _CLAMP: Final = 4
 _SIGN: Final = 0x00800000
@@ -104,6 +104,4 @@ def subsidy(height: int) -> Sats:
     """
     if type(height) is not int or height < 0:
         raise BadInput("network/height", height=str(height)[:40])
-    return Sats(
-        0 if height >= MAX_HEIGHT else FIRST_SUBSIDY >> muldiv_down(height, 1, HALVING_BLOCKS)
-    )
+    return Sats(FIRST_SUBSIDY >> muldiv_down(height, 1, HALVING_BLOCKS))

@@ -18,6 +18,7 @@ from escrow.mining.network import (
     HALVING_BLOCKS,
     MAX_HEIGHT,
     RETARGET_BLOCKS,
+    difficulty_of,
     hashes_per_block,
     next_bits,
     subsidy,
@@ -75,6 +76,14 @@ class NetworkPath:
             if each.since <= moment < each.until:
                 return each
         raise BadInput("network/outside", at=moment, since=self.since, until=self.until)
+
+    def steps(self) -> tuple[tuple[Seconds, int, Sats], ...]:
+        """From when on which difficulty, rounded down, and what a block brings, fees included: the
+        path for those who count no targets."""
+        return tuple(
+            (each.since, int(difficulty_of(each.bits)), Sats(each.subsidy + self.fees))
+            for each in self.stretches
+        )
 
 
 def network_path(

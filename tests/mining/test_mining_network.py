@@ -121,7 +121,8 @@ def test_a_longer_period_never_makes_it_harder(target, one, other) -> None:
         (840_000, 312_500_000),  # the halving of April 2024
         (32 * HALVING_BLOCKS, 1),
         (33 * HALVING_BLOCKS, 0),
-        (MAX_HEIGHT, 0),
+        (64 * HALVING_BLOCKS, 0),
+        (10**12, 0),
     ],
 )
 def test_the_subsidy_halves(height, sats) -> None:
@@ -209,6 +210,9 @@ def test_a_path_retargets_and_halves_where_bitcoin_does() -> None:
     assert abs((slow.until - slow.since) * 2 - RETARGET_SPAN) < 700
     assert abs(target_of(fast.bits) * 2 / target_of(slow.bits) - 1) < 0.001
     assert all(a.until == b.since for a, b in zip(path.stretches, path.stretches[1:], strict=False))
+    assert [at for at, _, _ in path.steps()] == [each.since for each in path.stretches]
+    assert path.steps()[0][2] == 625_000_000
+    assert path.steps()[0][1] <= difficulty_of(BITS) < path.steps()[0][1] + 1
     assert path.at(path.since) is path.stretches[0]
     assert path.at(path.until - 1) is path.stretches[-1]
     assert refusal_of(path.at, path.until) == "network/outside"

@@ -54,8 +54,9 @@ def test_a_sale_may_be_20_percent_below_the_quote_and_no_more(price, below) -> N
     assert found.income == 0
 
 
-@given(st.integers(1, MAX_PRICE), st.integers(1, MAX_PRICE))
-def test_the_rule_is_exact_whatever_the_quote(price, quote) -> None:
+@given(st.integers(1, MAX_PRICE), st.integers(-2, 2))
+def test_the_rule_is_exact_whatever_the_quote(quote, off) -> None:
+    price = quote * 8 // 10 + off
     assert is_below(price, quote=quote) is (price * 10 < quote * 8)
 
 

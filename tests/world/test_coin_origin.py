@@ -163,6 +163,24 @@ def test_a_payout_that_another_helped_to_pay_is_no_payout(little: Little) -> Non
     assert not found.self_mined
 
 
+def test_what_the_miner_paid_to_another_is_no_more_the_miners(little: Little) -> None:
+    """Another spends it beside a coin of the miner's: of that transaction's two sources one is
+    foreign, though the miner had mined it."""
+    given_away = OutPoint(little.pay("miner", ("other", 10 * COIN)), 0)
+    miner, other = little.wallets["miner"], little.wallets["other"]
+    inputs = [miner.coins()[0].outpoint, given_away]
+    raws = [raw for raw in [little.node.transaction(given_away.txid)] if raw]
+    bare = psbt.create(inputs, outputs=[(miner.script_pubkey, Sats(50 * COIN - 20_000))])
+    signed = other.sign(miner.sign(bare, prev_txs=raws), prev_txs=raws)
+    txid = little.node.broadcast(psbt.extract(psbt.finalize(signed)))
+    little.block()
+    found = little.trace(OutPoint(txid, 0))
+    kinds = {each.outpoint: each.kind for each in found.sources}
+    assert kinds.pop(given_away) is Kind.FOREIGN
+    assert set(kinds.values()) == {Kind.COINBASE}
+    assert not found.self_mined
+
+
 def test_what_came_back_through_another_is_foreign(little: Little) -> None:
     little.pay("miner", ("other", 49 * COIN))
     txid = little.pay("other", ("miner", 90 * COIN))

@@ -202,6 +202,7 @@ def test_a_coin_that_was_bought_is_foreign_and_makes_what_it_is_mixed_with_so(wo
     bought = world.pay("buyer", btc="1", to=miner.profile()["payout_address"])
     world.mine()
     assert bought not in {each.coin.outpoint.txid for each in miner.origins()}
+    assert miner.balance.paid == 0
     (own_coin,) = (
         each
         for each in world.bitcoin.coins(world.party("borrower").script)
