@@ -13,6 +13,7 @@ from escrow.mining.path import NetworkPath, earned
 from escrow.mining.pool import Balance, PoolTerms, Scheme, credit
 from escrow.mining.provenance import Parameter, doubtful
 from escrow.mining.site import Site
+from escrow.mining.tax import day_of
 from escrow.mining.units import UTC, WH_IN_KWH, Ghs, WattHours
 
 
@@ -69,11 +70,14 @@ class Report:
 
     def lines(self) -> tuple[str, ...]:
         """The report for people: a line each span, then what is doubtful."""
-        head = f"{self.site}: {self.machines} machines run, {self.idle} idle, {self.hash_rate} GH/s"
+        head = (
+            f"{self.site}: {self.machines} machines run, {self.idle} idle, {self.hash_rate:,} GH/s"
+        )
         rows = (
-            f"{each.since}-{each.until}: {muldiv_down(each.energy, 1, WH_IN_KWH)} kWh, "
-            f"cost {each.cost}, mined {each.mined} sats, worth {each.worth}, "
-            f"hash price {each.hash_price} a PH/s and day"
+            f"{day_of(each.since)} to {day_of(each.until)}: "
+            f"{muldiv_down(each.energy, 1, WH_IN_KWH):,} kWh for {each.cost:,} minor units, "
+            f"{each.mined:,} sats worth {each.worth:,}, "
+            f"hash price {each.hash_price:,} a PH/s and day"
             for each in self.spans
         )
         return (head, *rows, *self.doubtful)
@@ -99,7 +103,10 @@ def span(
     price: PriceE8,
 ) -> Span:
     """One stretch of time, counted from the later of the site's and the path's start, so that
-    stretches add up. Raises BadInput: ``site/time``, ``network/outside``, ``input/amount``."""
+    stretches add up. ``price`` is in the currency of the site's tariff.
+
+    Raises BadInput: ``site/time``, ``network/outside``, ``input/amount``.
+    """
     origin = max(site.since, path.since)
     sats = Sats(
         credited(site, path, pool=pool, since=origin, until=until).owed

@@ -129,6 +129,8 @@ def test_a_report_has_months_and_says_what_is_doubtful() -> None:
     assert any("REPORTED machine.antminer-s21.hash_rate" in line for line in found.doubtful)
     assert any("ASSUMED curve.quarterly-30" in line for line in found.doubtful)
     assert set(found.doubtful) <= set(found.lines())
+    assert found.lines()[0] == "a site: 11 machines run, 9 idle, 2,110,000 GH/s"
+    assert found.lines()[1].startswith("2025-12-01 to 2026-01-01: 28,454 kWh for 14,227,140 minor")
     words = json.loads(json.dumps(found.as_json()))
     assert words["spans"][0]["mined"] == str(december.mined)
     assert words["doubtful"] == list(found.doubtful)
