@@ -192,6 +192,8 @@ def _collect(
             case int():
                 where = {"Cents": cents, "Sats": sats}.get(str(field.type), facts)
                 where[name] = str(int(value))
+            case tuple() if isinstance(found, rg.Attested):
+                facts.update({each.name: _plain(each.value) for each in value})
             case tuple() if name == "facts":
                 facts.update({key[:40]: _plain(each) for key, each in value})
             case tuple() if name == "paid":

@@ -1,9 +1,9 @@
 """The registrar at work: what the rules say of a party becomes its record in ``Registry``.
 
 The core refuses an ask with rule and reason; the contracts refuse whoever goes round it, because
-the record says so. ``BORROW`` follows the offer gate of today's book; holding pledge tokens follows,
-for a borrower, the collateral gate of the books that its loans keep, and for others the transfer
-gate. Holding cash is nobody's gate: who is let in anywhere pays and is paid.
+the record says so. ``BORROW`` follows the offer gate of today's book. Holding pledge tokens
+follows, for a borrower, the collateral gate of the books that its loans keep, and for others the
+transfer gate. Holding cash is nobody's gate: who is let in anywhere pays and is paid.
 """
 
 from __future__ import annotations
@@ -106,24 +106,37 @@ class Registrar:
     def sync(self, party: str) -> Verdict:
         """Bring the record of a party up to what the rules say. Raises ``Rejected``:
         ``registry/not-registrar`` where ``by`` is none."""
-        found, old = self.verdict(party), self.record(party)
-        rights, address = found.rights, self._world.party(party).address_bytes
+        found = self.verdict(party)
+        rights = found.rights
         if not rights and self._may_pay:
             rights = Right.HOLD_CASH
         if not rights:
-            if not old.suspended:
+            if not self.record(party).suspended:
                 with self._world.act(self._by, "suspend", account=party):
-                    self._send("suspend", [address])
+                    self._send("suspend", [self._world.party(party).address_bytes])
             return found
+        self._write(party, rights, until=found.until)
+        return found
+
+    def let_out(self, party: str) -> None:
+        """Who is shut out leaves by itself: for this one second it may sell, or burn, what it has.
+
+        The token has one right for both ways, so in this second the contracts would let it receive
+        as well; the core lets it buy nothing. Raises as ``sync``.
+        """
+        self._write(party, Right.HOLD_PLEDGE | Right.HOLD_CASH, until=self._world.now)
+
+    def _write(self, party: str, rights: Right, *, until: Seconds) -> None:
+        old, address = self.record(party), self._world.party(party).address_bytes
         kind, registry = _CLASSES | rights, self._world.evm.contracts.registry
-        with self._world.act(self._by, "admit", account=party, until=found.until):
+        if (old.kind, old.until, old.rights, old.suspended) == (kind, until, rights, False):
+            return
+        with self._world.act(self._by, "admit", account=party, until=until):
             if registry.call("rights_of", kind, self._jurisdiction) != rights:
                 self._send("set_rule", kind, self._jurisdiction, rights)
-            if (old.kind, old.until, old.rights) != (kind, found.until, rights):
-                self._send("admit", [(address, kind, self._jurisdiction, found.until)])
+            self._send("admit", [(address, kind, self._jurisdiction, until)])
             if old.suspended:
                 self._send("reinstate", [address])
-        return found
 
     def _send(self, function: str, *args: object) -> None:
         account = self._world.party(self._by).account
