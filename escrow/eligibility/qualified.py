@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from escrow.core.eligibility import Gate, RuleBook, Value, refusal
+from escrow.core.eligibility import MAX_NUMBER, Gate, RuleBook, Value, refusal
 from escrow.core.errors import BadInput
 from escrow.core.regions.register import Purpose
-from escrow.core.units import DAY, MAX_CENTS, MAX_TIME, Cents, Seconds
+from escrow.core.units import DAY, MAX_TIME, Cents, Seconds
 
 EVIDENCE_AGE: Final = Seconds(365 * DAY)
 """How long evidence lasts: assumed."""
@@ -45,8 +45,8 @@ class Evidence:
 
     def __post_init__(self) -> None:
         """Raises BadInput("qualified/evidence")."""
-        sums = (self.securities, self.deposits, self.income)
-        if not all(0 <= each <= MAX_CENTS for each in sums) or not 0 <= self.dated <= MAX_TIME:
+        sums = (self.securities, self.deposits, self.income, self.securities + self.deposits)
+        if not all(0 <= each <= MAX_NUMBER for each in sums) or not 0 <= self.dated <= MAX_TIME:
             raise BadInput("qualified/evidence", dated=self.dated)
 
     @property
