@@ -17,6 +17,7 @@ from escrow.core.units import DAY, Seconds
 Month = NewType("Month", int)
 """Months since the year 0: January 2025 is 24,300."""
 
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _MONTH: Final = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])", re.ASCII)
 _FIRST_YEAR: Final = 1970
 
@@ -41,7 +42,8 @@ def day_of(at: Seconds) -> date:
 def parse_day(text: str) -> date:
     """``2025-03-01``. Raises BadInput("input/time")."""
     try:
-        if len(text) != len("2025-03-01"):
+        # The library reads weeks as well, and newer ones read more.
+        if not _DAY.fullmatch(text):
             raise ValueError
         return date.fromisoformat(text)
     except ValueError as error:

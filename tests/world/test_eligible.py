@@ -135,7 +135,7 @@ def test_tokens_do_not_pass_to_who_is_not_let_in(ruled: World) -> None:
     ruled.advance(seconds=first_second(parse_day("2025-03-12")) - ruled.now)
     registrar = Registrar(ruled)
     registrar.sync("stranger")
-    assert registrar.record("stranger").suspended is False
+    assert registrar.record("stranger").suspended
     denied(ruled.transfer, "elr/highly-qualified", by="borrower", to="stranger", btc="0.1")
     pledge, sender = ruled.evm.contracts.pledge, ruled.party("borrower").account
     with pytest.raises(Rejected) as refused:
@@ -289,3 +289,58 @@ def test_a_transfer_asks_for_its_purpose(ruled: World) -> None:
         # The bill has not come; what is pledged does not move.
         assert refused.value.code == "token/held"
     assert Seconds(ruled.now) < load_profile("ru-draft-2026").book.rules[-1].since
+
+
+def test_who_is_shut_out_leaves_within_a_second(ruled: World) -> None:
+    deal = ruled.open()
+    ruled.pay("borrower", btc="0.5", to=deal.vault.address)
+    ruled.mine(deal.terms.confirmations)
+    registrar = delisted(ruled)
+    with pytest.raises(Rejected) as refused:
+        ruled.burn(deal)
+    assert refused.value.code == "token/cannot-send"
+    registrar.let_out("borrower")
+    assert registrar.record("borrower").until == ruled.now
+    ruled.burn(deal)
+    ruled.advance(seconds=1)
+    assert code_on_chain(ruled, "top_up", Sats(1)) == "token/cannot-send"
+    # What was shut stays shut: the registrar suspends again.
+    registrar.sync("borrower")
+    assert registrar.record("borrower").suspended
+
+
+def test_rights_follow_gates_one_by_one(ruled: World) -> None:
+    """A book that shuts the offer gate alone leaves the tokens."""
+    ruled.switch_profile("kz-aifc")
+    licensed = {"mines": True, "mining_licence": True, "accredited_pool": True}
+    ruled.attest("borrower", licensed, until=ruled.now + DAY)
+    found = Registrar(ruled).sync("borrower")
+    assert found.rights == Right.HOLD_PLEDGE | Right.HOLD_CASH
+    assert [each.rule for each in found.denied] == ["kz/through-aifc"]
+    assert code_on_chain_open(ruled) == "open/not-eligible"
+    ruled.attest("lender", {"aifc_participant": True}, until=ruled.now + DAY)
+    assert Registrar(ruled).sync("borrower").rights & Right.BORROW
+    assert Registrar(ruled).sync("lender").rights & Right.LEND
+    assert ruled.open().phase == "ACTIVE"
+
+
+def code_on_chain_open(world: World) -> str:
+    """Both sign terms that nobody offered, and carry them to the book."""
+    terms = world.terms()
+    signatures = world._wires.operator.signed(terms, world.party("borrower"), world.party("lender"))
+    with pytest.raises(EscrowError) as refused:
+        world.evm.book(world.party("operator").account, "open", terms, *signatures)
+    return refused.value.code
+
+
+def test_only_the_registrar_keeps_records(ruled: World) -> None:
+    ruled.switch_profile("kz-aifc")
+    with pytest.raises(Rejected) as refused:
+        Registrar(ruled, by="operator").sync("borrower")
+    assert refused.value.code == "registry/not-registrar"
+
+
+def test_a_record_ends_when_a_rule_begins(ruled: World) -> None:
+    """A rule that shuts a gate later ends the record the second before."""
+    ruled.switch_profile("ru-elr")
+    assert Registrar(ruled).verdict("stranger").until == first_second(parse_day("2025-03-12")) - 1
