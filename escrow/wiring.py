@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -23,7 +24,15 @@ from escrow.adapters.bitcoin.wallet import Wallet
 from escrow.adapters.bitcoin.watch import BitcoinWatch
 from escrow.adapters.evm.chain import BlockRecord, Chain
 from escrow.adapters.evm.client import EvmClient, EvmWatch
-from escrow.adapters.evm.contracts import Contracts, Deployment, contracts_at, deploy
+from escrow.adapters.evm.contracts import (
+    CONTRACTS,
+    ZERO,
+    Contract,
+    Contracts,
+    Deployment,
+    contracts_at,
+    deploy,
+)
 from escrow.adapters.store.sqlite import Log
 from escrow.adapters.store.world_file import EvmBlock, WorldData
 from escrow.clock import Clock
@@ -61,6 +70,9 @@ _FOR_EVER = 2**40 - 1
 _BATCH = 32
 """Accounts that one transaction may register."""
 _BATCH_GAS = 4_000_000
+
+_LABEL = re.compile(r"[A-Za-z][A-Za-z0-9 -]{0,39}", re.ASCII)
+"""What a contract deployed later may be called."""
 
 VaultsOf = Callable[[str], Sequence[Vault]]
 Answers = Callable[[Party], bool]
@@ -120,6 +132,8 @@ class Wires:
     """The platform before the first event."""
     rekeys: list[Agreement] = field(default_factory=list)
     """What borrowers and lenders agreed on new vaults, in order."""
+    extras: dict[str, Contract] = field(default_factory=dict)
+    """Contracts that were deployed later, by label."""
 
     def evm_count(self) -> int:
         """EVM transactions so far."""
@@ -158,6 +172,9 @@ class Wires:
                 "lies": json.dumps(self.pace.lies),
                 "signed": json.dumps({c.party.name: c.memory for c in self.cosigners}),
                 "rekeys": json.dumps([each.as_words() for each in self.rekeys]),
+                "extras": json.dumps(
+                    {label: (at.name, at.address.hex()) for label, at in self.extras.items()}
+                ),
                 "floor": str(self.bitcoin.floor),
                 "waiting": json.dumps([each.height for each in self.bitcoin.waiting()]),
                 "evm_sealed": str(sum(block.sealed for block in self.evm.chain.export())),
@@ -216,6 +233,10 @@ def load_wires(
         rekeys = [Agreement.from_words(each) for each in json.loads(data.meta["rekeys"])]
         heights = [int(height) for height in json.loads(data.meta["waiting"])]
         waiting = list(zip(data.bitcoin_mempool, heights, strict=True))
+        extras = {
+            str(label): (str(name), bytes.fromhex(address))
+            for label, (name, address) in json.loads(data.meta["extras"]).items()
+        }
         silent = {str(name) for name in json.loads(data.meta["silent"])}
         lies = {str(n): PriceE8(int(p)) for n, p in json.loads(data.meta["lies"]).items()}
         signed = {
@@ -253,6 +274,12 @@ def load_wires(
     contracts = contracts_at(parties["operator"].address_bytes, nonce=0, chain=chain)
     wires = _connect(config, clock, node, chain, contracts, parties, vaults_of, answers, note)
     wires.streams.counters.update(data.streams)
+    try:
+        for label, (name, address) in extras.items():
+            wires.extras[label] = _extra(label, name=name, address=address, chain=chain)
+    except BadInput:
+        wires.close()
+        raise
     for cosigner in wires.cosigners:
         cosigner.remember(signed.get(cosigner.party.name, {}))
     try:
@@ -276,6 +303,24 @@ def load_wires(
         wires.close()
         raise
     return config, silent, acts, wires
+
+
+def is_label(label: str) -> bool:
+    """May a contract be called so?"""
+    return bool(_LABEL.fullmatch(label)) and label not in CONTRACTS
+
+
+def _extra(label: str, *, name: str, address: bytes, chain: Chain) -> Contract:
+    """A contract that a saved world names. Raises ``BadInput``: ``world/format``,
+    ``world/tampered`` where none is deployed."""
+    if not is_label(label) or len(address) != len(ZERO):
+        raise BadInput("world/format", reason="extras")
+    if not chain.code(address):
+        raise BadInput("world/tampered", reason="no contract there")
+    try:
+        return Contract(name, address=address, chain=chain)
+    except KeyError:
+        raise BadInput("world/format", reason="extras") from None
 
 
 def take_up(wires: Wires, agreement: Agreement) -> None:

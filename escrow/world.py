@@ -12,7 +12,7 @@ at its next verb, or at ``w.settle()``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -28,6 +28,8 @@ from escrow.actors.vaults import Plan
 from escrow.adapters.bitcoin import psbt as bip174
 from escrow.adapters.bitcoin.taken import recovery_path
 from escrow.adapters.bitcoin.vault import Vault, dust, parse_address
+from escrow.adapters.evm.contracts import Contract as OnChain
+from escrow.adapters.evm.contracts import deploy_one
 from escrow.adapters.store.codec import state_hash
 from escrow.adapters.store.world_file import WorldData, read_world, write_world
 from escrow.config import LoanDefaults, WorldConfig, block_time_offset
@@ -70,7 +72,7 @@ from escrow.vault_life import (
     refreshes,
     vaults_of,
 )
-from escrow.wiring import Wires, load_wires, new_wires
+from escrow.wiring import Wires, is_label, load_wires, new_wires
 from escrow.words import exact
 
 if TYPE_CHECKING:
@@ -127,6 +129,11 @@ class World:
         return self.clock.now
 
     @property
+    def extras(self) -> Mapping[str, OnChain]:
+        """What was deployed besides the contracts of every world, by label."""
+        return self._wires.extras
+
+    @property
     def loans(self) -> tuple[Deal, ...]:
         """Every loan, oldest first."""
         return tuple(Deal(self, loan) for loan in self.engine.deals)
@@ -174,9 +181,9 @@ class World:
     def contract(self, name: str) -> Contract:
         """One of this world's contracts as ``web3`` has them, e.g. ``EscrowBook``. A deal's terms
         as its calls take them are ``deal.terms_tuple``. Raises ``BadInput("evm/contract")``."""
-        parts = self.evm.contracts
-        for part in parts.parts:
-            if part.name == name:
+        parts = {part.name: part for part in self.evm.contracts.parts} | self._wires.extras
+        for label, part in parts.items():
+            if label == name:
                 address = self.w3.to_checksum_address("0x" + part.address.hex())
                 return self.w3.eth.contract(address=address, abi=list(part.artifact.abi))
         raise BadInput("evm/contract", name=name[:40])
@@ -302,21 +309,21 @@ class World:
         # Two loans on one vault would count the same coins twice.
         if any(d.terms.vault == terms.vault for d in self.loans if d.id != loan):
             raise BadInput("terms/vault", vault=terms.vault[:80], reason="used by another loan")
-        with self._act(by, "offer", loan, principal=terms.principal):
+        with self.act(by, "offer", loan, principal=terms.principal):
             self.engine.ask(loan, Offer(self._role(by), self.now, terms, plan))
         return Deal(self, loan)
 
     def accept(self, loan: Deal | None = None, *, by: str = "borrower") -> Deal:
         """The borrower signs too; the operator carries both signatures to the escrow book."""
         deal = self._deal(loan)
-        with self._act(by, "accept", deal.id):
+        with self.act(by, "accept", deal.id):
             self.engine.ask(deal.id, Accept(self._role(by), self.now))
         return deal
 
     def cancel(self, loan: Deal | None = None, *, by: str = "borrower") -> Deal:
         """End what was never drawn: withdraw the offer, or cancel on the EVM."""
         deal = self._deal(loan)
-        with self._act(by, "cancel", deal.id):
+        with self.act(by, "cancel", deal.id):
             if isinstance(deal.state.loan, Opened) or deal.state.vault.coins:
                 self._book(by, "cancel", deal)
             else:
@@ -331,7 +338,7 @@ class World:
         Raises ``BadInput``: ``input/amount``, ``bitcoin/address``; ``Refused("bitcoin/funds")``.
         """
         sats, script = parse_btc(btc), parse_address(to)
-        with self._act(by, "pay", PLATFORM, sats=sats, to=to):
+        with self.act(by, "pay", PLATFORM, sats=sats, to=to):
             return self._send(by, script, sats)
 
     def pledge(self, loan: Deal | None = None, *, btc: str | int, wait: bool = True) -> Deal:
@@ -344,7 +351,7 @@ class World:
         """
         deal = self._deal(loan)
         sats = self._depositable(deal, btc)
-        with self._act("borrower", "pledge", deal.id, sats=sats):
+        with self.act("borrower", "pledge", deal.id, sats=sats):
             self._send("borrower", deal.vault.script_pubkey, sats)
         if wait:
             self.mine(deal.terms.confirmations)
@@ -360,7 +367,7 @@ class World:
         if not chosen:
             raise BadInput("input/amount", deposits=0)
         asked = " ".join(f"{deal.id[:10]}={sats}" for deal, sats in chosen)
-        with self._act("borrower", "pledge-many", PLATFORM, deposits=asked):
+        with self.act("borrower", "pledge-many", PLATFORM, deposits=asked):
             outputs = [(deal.vault.script_pubkey, sats) for deal, sats in chosen]
             wallet = self._wires.wallet(self.party("borrower"))
             self.bitcoin.broadcast(wallet.pay(outputs, feerate=self._feerate()))
@@ -404,7 +411,7 @@ class World:
         for no role of the policy; Rejected: ``rekey/…``.
         """
         deal = self._deal(loan)
-        with self._act("operator", "rekey", deal.id, lost=lost):
+        with self.act("operator", "rekey", deal.id, lost=lost):
             now = self._wires.clock.now
             self.engine.ask(
                 deal.id, agree_rekey(self._wires, deal.id, deal.state, lost=lost, at=now)
@@ -415,7 +422,7 @@ class World:
         """Pledge every free token of the vault to the loan (``EscrowBook.top_up``)."""
         deal = self._deal(loan)
         sats = free(deal.state.token)
-        with self._act(by, "top-up", deal.id, sats=sats):
+        with self.act(by, "top-up", deal.id, sats=sats):
             self._book(by, "top_up", deal, sats)
         return deal
 
@@ -429,7 +436,7 @@ class World:
         """The borrower draws ``amount``, by default all that the terms allow."""
         deal = self._deal(loan)
         cents = deal.terms.principal if amount is None else parse_cents(amount)
-        with self._act(by, "draw", deal.id, cents=cents):
+        with self.act(by, "draw", deal.id, cents=cents):
             self._book(by, "draw", deal, cents)
         return deal
 
@@ -439,7 +446,7 @@ class World:
         """Anyone pays ``amount``, by default everything owed at this second."""
         deal = self._deal(loan)
         cents = deal.debt if amount is None else parse_cents(amount)
-        with self._act(by, "repay", deal.id, cents=cents):
+        with self.act(by, "repay", deal.id, cents=cents):
             if amount is None:
                 self._book(by, "close", deal)
             else:
@@ -465,7 +472,7 @@ class World:
     def resolve(self, loan: Deal | None = None, *, upheld: bool, by: str = "arbiter") -> Deal:
         """The arbiter that the terms name decides: was the borrower right?"""
         deal = self._deal(loan)
-        with self._act(by, "resolve", deal.id, upheld=str(upheld).lower()):
+        with self.act(by, "resolve", deal.id, upheld=str(upheld).lower()):
             self._book(by, "resolve", deal, upheld)
         return deal
 
@@ -485,13 +492,13 @@ class World:
         deal = self._deal(loan)
         if deal.terms.liquidation is Liquidation.TAKE_OVER:
             by = by or self._holder(deal.terms.lender).name
-            with self._act(by, "take-over", deal.id):
+            with self.act(by, "take-over", deal.id):
                 self._book(by, "take_over", deal)
             return deal
         by = by or "liquidator"
         most = _NO_LIMIT if pay is None else parse_cents(pay)
         fewest = parse_btc(least) if least else 0
-        with self._act(by, "liquidate", deal.id, **({} if pay is None else {"pay": most})):
+        with self.act(by, "liquidate", deal.id, **({} if pay is None else {"pay": most})):
             self._book(by, "liquidate", deal, most, fewest)
         return deal
 
@@ -510,7 +517,7 @@ class World:
         want = Sats(MAX_MONEY) if btc is None else parse_btc(btc)
         limit = _NO_LIMIT if most is None else parse_price(most)
         asked = {} if btc is None else {"sats": want}
-        with self._act(by, "take", deal.id, **asked):
+        with self.act(by, "take", deal.id, **asked):
             self._book(by, "take", deal, want, limit)
         return deal
 
@@ -522,7 +529,7 @@ class World:
         """The borrower takes pledged tokens back; ``burn`` then brings the coins. Raises
         ``Rejected``: ``withdraw/…``, ``loan/amount``, ``price/stale``."""
         deal, sats = self._deal(loan), parse_btc(btc)
-        with self._act(by, "withdraw", deal.id, sats=sats):
+        with self.act(by, "withdraw", deal.id, sats=sats):
             self._book(by, "withdraw", deal, sats)
         return deal
 
@@ -573,7 +580,7 @@ class World:
             new = replace(old, **(fresh | changes))
         except TypeError:
             raise BadInput("scenario/unknown-key", keys=" ".join(sorted(changes))[:80]) from None
-        with self._act(by, "refinance", deal.id, principal=new.principal, rate_bps=new.rate_bps):
+        with self.act(by, "refinance", deal.id, principal=new.principal, rate_bps=new.rate_bps):
             parties = [self._holder(new.borrower), self._holder(new.lender)]
             if not all(map(self._answers, parties)):
                 raise Rejected("refinance/not-agreed", lender=new.lender)
@@ -597,7 +604,7 @@ class World:
         script = self.party(by).script if to is None else parse_address(to)
         most = min(self.tokens_of(by), free(deal.state.token))
         sats = Sats(most) if btc is None else parse_btc(btc)
-        with self._act(by, "burn", deal.id, sats=sats):
+        with self.act(by, "burn", deal.id, sats=sats):
             pledge, party = self.evm.contracts.pledge, self.party(by)
             request = pledge.call("burns_of", party.address_bytes)
             pledge.send(party.account, "burn", bytes.fromhex(deal.id[2:]), sats, script, request)
@@ -629,7 +636,7 @@ class World:
         left = Sats(sum(coin.sats for coin in found) - fee)
         if left < dust(borrower.script):
             raise BadInput("bitcoin/funds", found=len(found), left=left)
-        with self._act("borrower", "recover", deal.id, sats=left):
+        with self.act("borrower", "recover", deal.id, sats=left):
             draft = bip174.create(
                 [coin.outpoint for coin in found],
                 outputs=[(borrower.script, left)],
@@ -669,7 +676,7 @@ class World:
             if type(each) is not int or each < 1:
                 raise BadInput("input/amount", amount=str(each)[:40])
         wallet, payer = self._wires.wallet(self.party(by)), self._wires.operator.payer
-        with self._act(by, "bump", deal.id, feerate=rate):
+        with self.act(by, "bump", deal.id, feerate=rate):
             waiting = [
                 each.txid for each in deal.state.vault.payouts if self.bitcoin.depth(each.txid) == 0
             ]
@@ -692,20 +699,20 @@ class World:
         """The lender holds a serviced loan for impaired: all of it is due. Raises ``Rejected``:
         ``impair/…``, ``plan/none``."""
         deal = self._deal(loan)
-        with self._act(by, "impair", deal.id):
+        with self.act(by, "impair", deal.id):
             self.engine.ask(deal.id, Impair(self._role(by), self.now))
 
     def lift_impairment(self, loan: Deal | None = None, *, by: str = "lender") -> None:
         """The lender takes that back. Raises ``Rejected``: ``impair/…``."""
         deal = self._deal(loan)
-        with self._act(by, "lift-impairment", deal.id):
+        with self.act(by, "lift-impairment", deal.id):
             self.engine.ask(deal.id, LiftImpairment(self._role(by), self.now))
 
     def declare_default(self, loan: Deal | None = None, *, by: str = "lender") -> None:
         """The lender declares the default of a serviced loan. The coins stay until the escrow
         book's own time of default. Raises ``Rejected``: ``default/…``, ``plan/none``."""
         deal = self._deal(loan)
-        with self._act(by, "declare-default", deal.id):
+        with self.act(by, "declare-default", deal.id):
             self.engine.ask(deal.id, DeclareDefault(self._role(by), self.now))
 
     def open(
@@ -744,7 +751,7 @@ class World:
         ``Rejected``: ``price/…``.
         """
         value = parse_price(price)
-        with self._act("oracles", "price", PLATFORM, price=f"{value}e-8"):
+        with self.act("oracles", "price", PLATFORM, price=f"{value}e-8"):
             self._pace.price(value)
         return value
 
@@ -752,7 +759,7 @@ class World:
         """Post a round that was signed elsewhere, ascending by price. Raises ``Rejected``:
         ``price/…``; nothing changed then."""
         prices = " ".join(f"{price}e-8" for price, _ in reports)
-        with self._act("operator", "price", PLATFORM, prices=prices):
+        with self.act("operator", "price", PLATFORM, prices=prices):
             self._pace.post(reports, at=at)
 
     def lie(self, name: str, price: str | int | None) -> None:
@@ -764,12 +771,12 @@ class World:
         """The guardian stops everything that needs a price. Raises ``Rejected``: ``pause/…``."""
         if type(seconds) is not int or seconds < 0:
             raise BadInput("input/time", seconds=str(seconds)[:40])
-        with self._act(by, "pause", PLATFORM, seconds=seconds):
+        with self.act(by, "pause", PLATFORM, seconds=seconds):
             self.evm.contracts.prices.send(self.party(by).account, "pause", seconds)
 
     def resume(self, *, by: str = "guardian") -> None:
         """The guardian ends its pause. Raises ``Rejected``: ``pause/…``."""
-        with self._act(by, "resume", PLATFORM):
+        with self.act(by, "resume", PLATFORM):
             self.evm.contracts.prices.send(self.party(by).account, "resume")
 
     def advance(self, *, days: int = 0, hours: int = 0, minutes: int = 0, seconds: int = 0) -> None:
@@ -780,29 +787,29 @@ class World:
             raise BadInput("input/time", reason="not whole numbers")
         if span < 0:
             raise Rejected("clock/backwards", now=self.now, at=self.now + span)
-        with self._act("world", "advance", PLATFORM, seconds=span):
+        with self.act("world", "advance", PLATFORM, seconds=span):
             self._pace.advance_to(Seconds(self.now + span))
 
     def mine(self, blocks: int = 1) -> None:
         """Find Bitcoin blocks, ten minutes apart: time passes with them."""
-        with self._act("miners", "mine", PLATFORM, blocks=blocks):
+        with self.act("miners", "mine", PLATFORM, blocks=blocks):
             self._pace.mine(blocks)
 
     def reorg(self, depth: int, *, drop: Sequence[str] = ()) -> None:
         """Replace the last blocks of Bitcoin by one more than they were, empty ones; what was in
         them waits in the mempool again, except transactions in ``drop``, which are gone."""
-        with self._act("miners", "reorg", PLATFORM, depth=depth):
+        with self.act("miners", "reorg", PLATFORM, depth=depth):
             self._pace.reorg(depth, drop=drop)
 
     def fee_market(self, feerate: int) -> None:
         """From now on miners take no transaction, with what its children pay for it, below
         ``feerate`` sat/vB, and nodes relay none. Raises BadInput("input/amount")."""
-        with self._act("miners", "fee-market", PLATFORM, feerate=feerate):
+        with self.act("miners", "fee-market", PLATFORM, feerate=feerate):
             self.bitcoin.set_floor(feerate)
 
     def settle(self) -> None:
         """Look at both chains, for those who have used them directly."""
-        with self._act("world", "settle", PLATFORM):
+        with self.act("world", "settle", PLATFORM):
             pass
 
     def silence(self, *names: str) -> None:
@@ -816,6 +823,62 @@ class World:
         for name in names:
             self.party(name)
         self.silent.difference_update(names)
+
+    # --- verbs and contracts of one's own ---
+
+    @contextmanager
+    def act(self, actor: str, verb: str, loan: str = PLATFORM, **asked: object) -> Iterator[None]:
+        """Bracket a verb: take in what happened outside, do it, settle, write it down.
+
+        For verbs of one's own: those of this world are bracketed already. ``asked`` is written
+        down as text, so nothing secret belongs there.
+        """
+        self._require_open()
+        self._pace.sync()
+        outer = self._acting
+        acting = self._acting = _Acting(loan=loan)
+        began, mark, first = self.now, self._wires.evm_count(), self._wires.log.length
+        try:
+            yield
+            self._pace.sync()
+            self.engine.settle()
+        finally:
+            self._acting = outer
+        touched = dict.fromkeys((loan, *(name for name, _ in acting.steps)))
+        touched.pop(PLATFORM, None)
+        self.acts.append(
+            Act(
+                n=len(self.acts) + 1,
+                at=began,
+                actor=actor,
+                verb=verb,
+                loan=loan,
+                asked={name: str(value) for name, value in asked.items()},
+                steps=tuple(acting.steps),
+                evm=self._wires.evm_hashes(mark),
+                refusals=self._wires.take_refusals(),
+                after={name: self.engine.deal(name) for name in touched},
+                log=(first, self._wires.log.length),
+                sent=(mark, self._wires.evm_count()),
+            )
+        )
+
+    def deploy(self, name: str, *args: object, label: str = "", by: str = "operator") -> OnChain:
+        """One more contract of the shipped ones on this EVM, by the party's own transaction.
+
+        ``label`` tells two of a kind apart: ``extras[label or name]`` has it from now on, also
+        when the world was saved and loaded. Raises ``BadInput``: ``evm/contract`` for an unknown
+        name or a label that is taken, ``evm/word``; ``Rejected`` with the constructor's code.
+        """
+        label = label or name
+        if label in self.extras or not is_label(label):
+            raise BadInput("evm/contract", name=label[:40])
+        account = self.party(by).account
+        with self.act(by, "deploy", contract=label):
+            self._wires.extras[label] = deploy_one(
+                name, *args, account=account, chain=self.evm.chain
+            )
+        return self.extras[label]
 
     # --- to keep and to branch ---
 
@@ -863,39 +926,6 @@ class World:
 
     # --- inside ---
 
-    @contextmanager
-    def _act(self, actor: str, verb: str, loan: str, **asked: object) -> Iterator[None]:
-        """Bracket a verb: take in what happened outside, do it, settle, write it down."""
-        self._require_open()
-        self._pace.sync()
-        outer = self._acting
-        acting = self._acting = _Acting(loan=loan)
-        began, mark, first = self.now, self._wires.evm_count(), self._wires.log.length
-        try:
-            yield
-            self._pace.sync()
-            self.engine.settle()
-        finally:
-            self._acting = outer
-        touched = dict.fromkeys((loan, *(name for name, _ in acting.steps)))
-        touched.pop(PLATFORM, None)
-        self.acts.append(
-            Act(
-                n=len(self.acts) + 1,
-                at=began,
-                actor=actor,
-                verb=verb,
-                loan=loan,
-                asked={name: str(value) for name, value in asked.items()},
-                steps=tuple(acting.steps),
-                evm=self._wires.evm_hashes(mark),
-                refusals=self._wires.take_refusals(),
-                after={name: self.engine.deal(name) for name in touched},
-                log=(first, self._wires.log.length),
-                sent=(mark, self._wires.evm_count()),
-            )
-        )
-
     def _require_open(self) -> None:
         if self._closed:
             raise Refused("world/closed")
@@ -936,7 +966,7 @@ class World:
     def _swept(self, verb: str, loan: Deal | None, by: str, *, least: int) -> Deal:
         deal = self._deal(loan)
         payer, vault = self.party(by), deal.vault
-        with self._act(by, verb, deal.id):
+        with self.act(by, verb, deal.id):
             coins = found_coins(self._wires, deal.state)
             if len(coins) < least:
                 raise Rejected("payout/not-locked", coins=len(coins), least=least)
@@ -953,7 +983,7 @@ class World:
 
     def _simple(self, function: str, verb: str, loan: Deal | None, by: str) -> Deal:
         deal = self._deal(loan)
-        with self._act(by, verb, deal.id):
+        with self.act(by, verb, deal.id):
             self._book(by, function, deal)
         return deal
 

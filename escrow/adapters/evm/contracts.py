@@ -18,7 +18,7 @@ from eth_hash.auto import keccak
 from escrow.adapters.evm.abi import artifact, decode, encode
 from escrow.adapters.evm.revert import Reverted
 from escrow.adapters.evm.typed import Domain
-from escrow.core.errors import CODES, Rejected
+from escrow.core.errors import CODES, BadInput, Rejected
 from escrow.ports import EvmPort, Log, Receipt
 
 ZERO: Final = bytes(20)
@@ -210,6 +210,26 @@ def deploy(plan: Deployment, *, account: Account, chain: EvmPort) -> Contracts:
             raise _meaning(error, contract=name, function="constructor") from None
     for code in codes:
         chain.send(transaction(account, chain=chain, to=None, data=code, gas=CREATE_GAS))
+    return made
+
+
+def deploy_one(name: str, *args: object, account: Account, chain: EvmPort) -> Contract:
+    """Deploy one contract by the account's own transaction.
+
+    Raises ``BadInput``: ``evm/contract`` if none is shipped under that name, ``evm/word``;
+    ``Rejected`` with the constructor's code, and then nothing was sent.
+    """
+    deployer = bytes.fromhex(account.address[2:])
+    address = create_address(deployer, nonce=chain.nonce(deployer))
+    try:
+        made = Contract(name, address=address, chain=chain)
+    except KeyError:
+        raise BadInput("evm/contract", name=name[:40]) from None
+    code = creation_code(name, *args)
+    try:
+        chain.send(transaction(account, chain=chain, to=None, data=code, gas=CREATE_GAS))
+    except Reverted as error:
+        raise _meaning(error, contract=name, function="constructor") from None
     return made
 
 
