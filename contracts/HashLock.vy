@@ -36,6 +36,9 @@ event Refunded:
     id: indexed(bytes32)
 
 
+LOCK_TYPE: constant(bytes32) = keccak256(
+    "Lock(address token,address payer,address payee,uint256 amount,bytes32 digest,uint256 deadline)"
+)
 LOCKED: constant(uint256) = 1
 CLAIMED: constant(uint256) = 2
 REFUNDED: constant(uint256) = 3
@@ -114,7 +117,7 @@ def refund(terms: IHashLock.Lock):
 @external
 def lock_id(terms: IHashLock.Lock) -> bytes32:
     """
-    @notice Anyone may read. The name of the lock: the hash of its members.
+    @notice Anyone may read. The name of the lock: the EIP-712 hash of its members.
     """
     return self._id(terms)
 
@@ -125,7 +128,7 @@ def lock_id(terms: IHashLock.Lock) -> bytes32:
 @pure
 @internal
 def _id(terms: IHashLock.Lock) -> bytes32:
-    return keccak256(abi_encode(terms))
+    return keccak256(abi_encode(LOCK_TYPE, terms))
 
 
 @view
