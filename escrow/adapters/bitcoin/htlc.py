@@ -27,7 +27,7 @@ from escrow.adapters.bitcoin.keys import VaultKey
 from escrow.adapters.bitcoin.policy import LOCKTIME_THRESHOLD, read_transaction
 from escrow.adapters.bitcoin.psbt_data import Psbt, unshared
 from escrow.adapters.bitcoin.signatures import SigningKeys
-from escrow.adapters.bitcoin.types import Coin
+from escrow.adapters.bitcoin.types import OutPoint
 from escrow.adapters.bitcoin.vault import MAX_RECOVER_AFTER, address_of, dust
 from escrow.core.errors import BadInput, Refused
 from escrow.core.units import Sats, Seconds
@@ -108,7 +108,7 @@ class HashTimeLock:
 
     def claim(
         self,
-        coin: Coin,
+        outpoint: OutPoint,
         *,
         prev_tx: bytes,
         to: bytes,
@@ -118,46 +118,55 @@ class HashTimeLock:
     ) -> bytes:
         """The claimer's signed transaction, which shows the secret to whoever sees it.
 
-        Raises Rejected or Refused as :meth:`refund`; BadInput("swap/preimage") for bytes that are
+        ``prev_tx`` is the transaction of the outpoint, ``to`` the script that is paid, ``feerate``
+        sat/vB. Raises as :meth:`refund`, and BadInput("swap/preimage") for bytes that are
         not the secret, which are not repeated.
         """
         if not opens(secret, self.digest):
             raise BadInput("swap/preimage", preimage_bytes=len(secret))
-        signed = self._signed(Way.CLAIM, coin, prev_tx, to=to, feerate=feerate, keys=keys)
+        signed = self._signed(Way.CLAIM, outpoint, prev_tx, to=to, feerate=feerate, keys=keys)
         inner = unshared(signed._inner)
         inner.inputs[0].sha256_preimages = {self.digest: secret}
         return bip174.extract(bip174.finalize(Psbt(inner)))
 
     def refund(
-        self, coin: Coin, *, prev_tx: bytes, to: bytes, feerate: int, keys: SigningKeys
+        self, outpoint: OutPoint, *, prev_tx: bytes, to: bytes, feerate: int, keys: SigningKeys
     ) -> bytes:
         """The refunder's signed transaction; no block takes it before ``refund_after``.
 
         Raises Refused: "bitcoin/funds" if the fee would leave less than dust, "psbt/no-key" for
         keys of somebody else.
         """
-        signed = self._signed(Way.REFUND, coin, prev_tx, to=to, feerate=feerate, keys=keys)
+        signed = self._signed(Way.REFUND, outpoint, prev_tx, to=to, feerate=feerate, keys=keys)
         return bip174.extract(bip174.finalize(signed))
 
     def _signed(
         self,
         way: Way,
-        coin: Coin,
+        outpoint: OutPoint,
         prev_tx: bytes,
         *,
         to: bytes,
         feerate: int,
         keys: SigningKeys,
     ) -> Psbt:
-        left = Sats(coin.sats - feerate * self.vsize(way, to))
+        left = Sats(sats_of(outpoint, prev_tx) - feerate * self.vsize(way, to))
         if left < dust(to):
             raise Refused("bitcoin/funds", wanted=dust(to), balance=left)
         draft = bip174.create(
-            [coin.outpoint],
+            [outpoint],
             outputs=[(to, left)],
             locktime=self.refund_after if way is Way.REFUND else 0,
         )
         return bip174.sign(bip174.update(draft, owner=self, prev_txs=[prev_tx]), keys=keys)
+
+
+def sats_of(outpoint: OutPoint, raw: bytes) -> Sats:
+    """What an output of this transaction carries. Raises BadInput("bitcoin/transaction")."""
+    outputs = read_transaction(raw).vout
+    if outpoint.vout >= len(outputs):
+        raise BadInput("bitcoin/transaction", outpoint=str(outpoint))
+    return Sats(outputs[outpoint.vout].value)
 
 
 def opens(secret: bytes, digest: bytes) -> bool:
