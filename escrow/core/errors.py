@@ -380,6 +380,7 @@ CODES: Final[dict[str, str]] = {
     "pay/class": "the payee's wallet is not of the class that the payment asks for",
     "pay/preimage": "these bytes do not hash to the payment's digest",
     "pay/not-expired": "before its deadline only the payee sends a payment back",
+    "settle/not-agreed": "an order needs both parties' signatures, and one does not answer",
     "settle/parties": "an order is between two addresses and two tokens",
     "settle/bad-signature": "a signature over the order is not the named party's",
     "settle/used": "the order was settled or cancelled before",
@@ -404,7 +405,6 @@ CODES: Final[dict[str, str]] = {
     "swap/locked": "this leg was locked before",
     "swap/not-locked": "this leg is not locked, or not any more",
     "swap/too-late": "too little time is left to lock or to show the secret",
-    "swap/too-early": "until its deadline the leg is the other's to claim",
     "swap/secret": "this party does not know the secret, and nobody has shown it yet",
     "swap/preimage": "these bytes do not hash to the digest of the swap",
     # --- input ---

@@ -22,14 +22,12 @@ from escrow.adapters.bitcoin.wallet import Wallet
 from escrow.adapters.evm.cash_orders import LOCK
 from escrow.adapters.evm.contracts import Contract
 from escrow.core.errors import Rejected
-from escrow.core.units import HOUR, MAX_TIME, Cents, Sats, Seconds
+from escrow.core.units import HOUR, Cents, Sats, Seconds
 from escrow.engine import PLATFORM
 from escrow.ports import OutPoint
+from escrow.sim.cash_legs import hash_lock
 from escrow.sim.swap_terms import Leg, LegState, SwapTerms
 from escrow.world import World
-
-LOCKS: Final = "HashLock"
-"""Label of the contract that holds the cash of every swap of a world."""
 
 _FIRST_KEY: Final = 1 << 30
 """Index of the first swap's keys: the loans of no world come near it."""
@@ -39,8 +37,6 @@ _PROPOSE: Final = "swap-propose"
 _LONGER: Final = Seconds(48 * HOUR)
 _SHORTER: Final = Seconds(24 * HOUR)
 _MARGIN: Final = Seconds(12 * HOUR)
-_KIND, _JURISDICTION = 1, 643
-"""Class and jurisdiction under which every account of a world is admitted."""
 _STATES: Final = (LegState.NONE, LegState.LOCKED, LegState.CLAIMED, LegState.REFUNDED)
 
 
@@ -305,15 +301,3 @@ def propose(
     with world.act(terms.initiator, _PROPOSE, sats=sats, cents=cents, digest=terms.digest.hex()):
         pass
     return swap
-
-
-def hash_lock(world: World) -> Contract:
-    """The contract that holds the cash of swaps: deployed once, and admitted by the registrar to
-    the cash of the loans, as any account is."""
-    if LOCKS not in world.extras:
-        locks = world.deploy(LOCKS)
-        with world.act("registrar", "admit", account=f"0x{locks.address.hex()}"):
-            entry = (locks.address, _KIND, _JURISDICTION, MAX_TIME)
-            registry = world.evm.contracts.registry
-            registry.send(world.party("registrar").account, "admit", [entry])
-    return world.extras[LOCKS]

@@ -79,7 +79,7 @@ class SwapTerms:
         )
         if not sound:
             raise BadInput("swap/terms", sats=self.sats, cents=self.cents, least=LEAST_SATS)
-        longer, shorter = self._until(self.first), self._until(self.second)
+        longer, shorter = self.until(self.first), self.until(self.second)
         if self.margin < self.room or longer - shorter < self.margin:
             raise Rejected(
                 "swap/margin",
@@ -115,9 +115,10 @@ class SwapTerms:
 
     def check_time(self, leg: Leg, *, now: Seconds) -> None:
         """Is there room left before a leg's deadline? Raises ``Rejected("swap/too-late")``."""
-        until = self._until(leg)
+        until = self.until(leg)
         if now + self.room > until:
             raise Rejected("swap/too-late", now=now, until=until, room=self.room)
 
-    def _until(self, leg: Leg) -> Seconds:
+    def until(self, leg: Leg) -> Seconds:
+        """The deadline of a leg, world time."""
         return self.bitcoin_until if leg is Leg.BITCOIN else self.cash_until

@@ -12,7 +12,7 @@ from escrow.world import World
 
 SELLER, BUYER = "borrower", "lender"
 SATS, CENTS = Sats(150_000_000), Cents(7_500_000)
-STEP = 4
+STEP = 5
 """Hours between two looks of a party that looks after its own: less than any margin here."""
 ACTS = {
     SELLER: ("lock_bitcoin", "claim_cash", "refund_bitcoin", "wrong_cash"),
@@ -87,7 +87,7 @@ def look_after(swap: Swap, who: str) -> None:
         do(swap, f"lock_{own.value}")
     if swap.state(own) is LegState.LOCKED or swap.shown():
         do(swap, f"claim_{theirs.value}")
-    if swap.state(theirs) is not LegState.CLAIMED:
+    if swap.world.now > terms.until(own) and swap.state(own) is LegState.LOCKED:
         do(swap, f"refund_{own.value}")
 
 

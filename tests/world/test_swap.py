@@ -349,12 +349,12 @@ def told(
 
 @pytest.mark.parametrize("careful", [SELLER, BUYER])
 @pytest.mark.parametrize("first", Leg)
-@settings(max_examples=12, derandomize=True, deadline=None)
+@settings(max_examples=10, derandomize=True, deadline=None)
 @given(data=st.data())
 def test_who_looks_after_its_own_loses_nothing(
     long_world: World, first: Leg, careful: str, data: st.DataObject
 ) -> None:
-    """Whatever the other does, and if it does nothing: a party that looks every four hours ends
+    """Whatever the other does, and if it does nothing: a party that looks every five hours ends
     with what it gave or with what it was promised. Who ends with neither did not act in time."""
     other = BUYER if careful == SELLER else SELLER
     swap = told(long_world, first, data.draw(stories(other)), (careful,))
@@ -371,7 +371,7 @@ def test_two_who_look_after_their_own_get_what_was_promised(
 
 
 @pytest.mark.parametrize("first", Leg)
-@settings(max_examples=8, derandomize=True, deadline=None)
+@settings(max_examples=6, derandomize=True, deadline=None)
 @given(story=stories(SELLER, BUYER))
 def test_whatever_is_done_coins_and_cash_are_conserved(
     long_world: World, first: Leg, story: list[tuple[str, int]]
