@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
@@ -9,8 +10,10 @@ from contracts_lab import DELAY, DEVIATION, HEARTBEAT, Lab, raw
 from eth_account.signers.local import LocalAccount
 
 from escrow.adapters.evm.cash_orders import LOCK, ORDER, PAYMENT, sign_order
+from escrow.adapters.evm.chain import Chain
 from escrow.adapters.evm.contracts import ZERO, Contract, deploy_one
 from escrow.core.units import COIN, DAY, HOUR
+from escrow.ports import EvmPort
 
 PERSON, FIRM, SYSTEM = 1, 2, 3
 """Classes of wallets."""
@@ -27,8 +30,8 @@ ENDLESS = 2**256 - 1
 class CashLab(Lab):
     """The borrower is a person, everybody else who has a wallet a firm."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, make: Callable[..., EvmPort] = Chain) -> None:
+        super().__init__(make)
         self.operator = self.keeper
         self.settlement = self._deploy("Settlement")
         self.roubles = self._currency("Digital rouble", "RUBd")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from book_lab import FAST
 from cash_lab import DIGEST, ENDLESS, SECRET, CashLab
 from contracts_lab import raw, refuses
 from eth_abi import encode
@@ -18,7 +19,7 @@ from escrow.core.units import DAY
 
 @pytest.fixture(scope="module")
 def base() -> CashLab:
-    lab = CashLab()
+    lab = CashLab(FAST)
     lab.ready()
     lab.cash.send(lab.issuer, "mint", raw(lab.lender), 10**6)
     lab.cash.send(lab.issuer, "mint", raw(lab.keeper), 10**6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from book_lab import FAST
 from cash_lab import DIGEST, ENDLESS, FIRM, LIMITS, MONTH, PERSON, SECRET, CashLab
 from contracts_lab import GENESIS, raw, refuses
 
@@ -15,7 +16,7 @@ MOST, ONCE, A_MONTH = LIMITS[PERSON]
 
 @pytest.fixture(scope="module")
 def base() -> CashLab:
-    lab = CashLab()
+    lab = CashLab(FAST)
     lab.give(lab.roubles, lab.lender, 10**9)
     lab.give(lab.roubles, lab.borrower, MOST)
     lab.save()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 
 import pytest
+from book_lab import FAST
 from cash_lab import DIGEST, ENDLESS, SECRET, CashLab
 from contracts_lab import GENESIS, raw, refuses
 from hypothesis import given, settings
@@ -18,7 +19,7 @@ from escrow.core.units import DAY, HOUR
 
 @pytest.fixture(scope="module")
 def base() -> CashLab:
-    lab = CashLab()
+    lab = CashLab(FAST)
     for token in (lab.cash, lab.roubles):
         token.send(lab.issuer, "mint", raw(lab.lender), 10**6)
         token.send(lab.lender, "approve", lab.locks.address, ENDLESS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from book_lab import FAST
 from cash_lab import RATE, CashLab
 from contracts_lab import HEARTBEAT, PRICE, raw, refuses
 
@@ -14,7 +15,7 @@ from escrow.core.units import CENTS_SCALE, COIN
 
 @pytest.fixture(scope="module")
 def base() -> CashLab:
-    lab = CashLab()
+    lab = CashLab(FAST)
     lab.ready()
     lab.save()
     return lab
