@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Sequence
 
 from escrow.core.errors import EscrowError
-from escrow.core.units import HOUR, Cents, Sats
+from escrow.core.units import Cents, Sats
 from escrow.sim.swap import Swap, propose
 from escrow.sim.swap_terms import Leg, LegState
 from escrow.world import World
@@ -91,26 +91,24 @@ def look_after(swap: Swap, who: str) -> None:
         do(swap, f"refund_{own.value}")
 
 
-def play(swap: Swap, story: Iterable[tuple[str, int]], careful: Collection[str]) -> None:
-    """Tell a story of acts with hours after each, while the careful look after their own; then
-    wait until all is over, and longer."""
-    hours = 54
-    for act, wait in story:
-        do(swap, act)
-        _wait(swap, wait, careful)
-        hours -= wait
-    _wait(swap, max(hours, STEP), careful)
-
-
-def _wait(swap: Swap, hours: int, careful: Collection[str]) -> None:
-    while True:
-        for who in careful:
-            look_after(swap, who)
-        if hours <= 0:
-            return
-        step = min(hours, STEP)
-        swap.world.advance(seconds=step * HOUR)
-        hours -= step
+def play(swap: Swap, story: Sequence[tuple[str, int]], careful: Collection[str]) -> None:
+    """Tell a story of acts with hours after each, while the careful look every ``STEP`` hours and
+    not in between; then wait until all is over, and longer."""
+    passed = 0
+    rest = max(STEP, 55 - sum(wait for _, wait in story))
+    for act, wait in (*story, ("", rest)):
+        if act:
+            do(swap, act)
+        end = passed + wait
+        while passed < end:
+            if passed % STEP == 0:
+                for who in careful:
+                    look_after(swap, who)
+            hours = min(end, passed - passed % STEP + STEP) - passed
+            swap.world.advance(hours=hours)
+            passed += hours
+    for who in careful:
+        look_after(swap, who)
 
 
 def kept(swap: Swap, who: str) -> bool:

@@ -349,7 +349,7 @@ def told(
 
 @pytest.mark.parametrize("careful", [SELLER, BUYER])
 @pytest.mark.parametrize("first", Leg)
-@settings(max_examples=10, derandomize=True, deadline=None)
+@settings(max_examples=8, derandomize=True, deadline=None)
 @given(data=st.data())
 def test_who_looks_after_its_own_loses_nothing(
     long_world: World, first: Leg, careful: str, data: st.DataObject
