@@ -72,3 +72,10 @@ def test_what_an_account_says(explained: dict[str, Account]):
     assert parts.times["transaction", ""] == 4
     assert parts.times["ecrecover", "EscrowBook"] == 2, "both parties' signatures"
     assert parts.times["SSTORE, new slot", "EscrowBook"] == 1, "the loan's word, and no other"
+
+
+def test_why_digital_cash_is_no_option_of_cash(measured: dict[str, int]):
+    """The page says what asking limits costs each transfer."""
+    page = gas_table.PAGE.read_text()
+    for name in ("digital.transfer", "cash.transfer, to a holder"):
+        assert f"{measured[name]:,}" in page.split("A currency of its own")[1].split("Both are")[0]
