@@ -38,6 +38,7 @@ PILOTS: Final[tuple[str, ...]] = (
     "highly-qualified",
     "elr-settlement",
     "reserve-fund",
+    "atomic-swap",
 )
 """Every pilot, in the order of ``escrow seeds``."""
 
