@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from escrow.adapters.evm import typed
 from escrow.adapters.evm.abi import artifact
 from escrow.adapters.evm.contracts import (
+    COMPANIONS,
     CONTRACTS,
     Contract,
     Deployment,
@@ -59,7 +60,7 @@ def test_recompiling_gives_the_artifacts():
     assert (result.returncode, result.stdout) == (0, "")
 
 
-@pytest.mark.parametrize("name", CONTRACTS)
+@pytest.mark.parametrize("name", [*CONTRACTS, *COMPANIONS])
 def test_what_an_artifact_says(name: str):
     content = json.loads((ARTIFACTS / f"{name}.json").read_text())
     assert content["compiler"] == "vyper 0.4.3"
@@ -78,6 +79,7 @@ def test_what_an_artifact_says(name: str):
         *("allowance", "nonces", "totalSupply", "name", "symbol", "decimals", "supply_cap"),
         *("issuer", "authority", "registrar", "registry", "book", "cash", "pledge", "prices"),
         *("MIN_DEPOSIT", "rights_of", "auction_cap", "auction_debt"),
+        *("evidence_of", "supply_of"),
     }
     sources = [(ROOT / "contracts" / f"{library}.vy").read_text() for library in LIBRARIES]
     assert unsaid <= getters | {found for source in sources for found in SAID.findall(source)}
@@ -95,7 +97,7 @@ def test_every_reason_is_in_the_catalogue_and_every_file_has_its_pragmas():
 
 
 def test_only_our_contracts_have_artifacts():
-    assert {path.stem for path in ARTIFACTS.glob("*.json")} == set(CONTRACTS)
+    assert {path.stem for path in ARTIFACTS.glob("*.json")} == {*CONTRACTS, *COMPANIONS}
     for name in ("Nothing", "../errors", "abi"):
         with pytest.raises(KeyError):
             artifact(name)
