@@ -49,7 +49,7 @@ def demo(
         str,
         typer.Argument(
             help="release, margin-call, liquidation, partial-sale, auction or recovery; custody or "
-            "token: what can go wrong with keys."
+            "token: what can go wrong with keys; a pilot, as seeds lists them."
         ),
     ] = "release",
     seed: Seed = 1,
@@ -74,8 +74,14 @@ def demo(
         _walk_tokens(as_json=as_json)
         return
     from escrow.custody.read import load_policy, shipped, write_policy
+    from escrow.sim.pilot import PILOTS
     from escrow.sim.scenes import play
 
+    if scene in PILOTS:
+        if policy is not None:
+            raise BadInput("scenario/unknown-key", keys="--policy", scene=scene)
+        _walk_pilot(scene, seed=_seed(seed), save=save, as_json=as_json)
+        return
     policy = policy or POLICY
     text = policy if policy in shipped() else write_policy(load_policy(policy))
     with play(scene, seed=_seed(seed), policy=text) as world:
@@ -182,11 +188,18 @@ def export(
 ) -> None:
     """Play a scene and write its evidence: raw blocks, signed transactions, the log, hashes;
     margin calls and collateral as messages; an audit log."""
+    from escrow.sim.pilot import PILOTS, play_pilot
     from escrow.sim.scenes import play
     from escrow.view.export import export as write
+    from escrow.view.pilot import pilot_as_dict
 
-    with play(scene, seed=_seed(seed)) as world:
-        manifest = write(world, out)
+    if scene in PILOTS:
+        pilot = play_pilot(scene, seed=_seed(seed))
+        with pilot.world as world:
+            manifest = write(world, out, also={"pilot.json": pilot_as_dict(pilot)})
+    else:
+        with play(scene, seed=_seed(seed)) as world:
+            manifest = write(world, out)
     print(f"{out}: height {manifest['height']}, tip {manifest['tip_hash']}")
     print(f"state {manifest['state_hash']}")
     print(f"messages {manifest['messages']}, audit {manifest['audit_head']}")
@@ -203,6 +216,22 @@ def doctor(as_json: Json = False) -> None:
         return
     for name, value in found.items():
         print(f"{name:<24} {value}")
+
+
+def _walk_pilot(name: str, *, seed: int, save: Path | None, as_json: bool) -> None:
+    from escrow.sim.pilot import play_pilot
+    from escrow.view.pilot import pilot_as_dict, pilot_text
+    from escrow.words import jsonable
+
+    pilot = play_pilot(name, seed=seed)
+    with pilot.world as world:
+        _save(world, save)
+        if as_json:
+            print(json.dumps(jsonable(pilot_as_dict(pilot)), ensure_ascii=False, indent=2))
+        else:
+            print(pilot_text(pilot), end="")
+        if not pilot.sound:
+            raise typer.Exit(1)
 
 
 def _walk_custody(name: str, *, seed: int, as_json: bool) -> None:

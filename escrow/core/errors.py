@@ -373,6 +373,7 @@ CODES: Final[dict[str, str]] = {
     "input/time": "a time that cannot be read or is out of range",
     "input/seed": "the seed must be an integer from 0 to 2**64 - 1",
     "scene/unknown": "no such scene",
+    "pilot/not-refused": "a pilot meets a rule that should refuse, and it does not",
     "step/unknown": "no step of this number",
     "why/allowed": "the rules allow this: there is no refusal to explain",
     "scenario/format": "the scenario file is not TOML",

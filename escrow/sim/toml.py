@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from enum import Enum
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from escrow.core.errors import BadInput
 
@@ -34,6 +34,11 @@ class Table:
     def __contains__(self, key: str) -> bool:
         return key in self._data
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What is in it, in the file's order."""
+        return tuple(self._data)
+
     def close(self) -> None:
         """Refuse keys that nobody read, here and inside: BadInput("scenario/unknown-key")."""
         for key in self._data:
@@ -60,6 +65,13 @@ class Table:
         if not low <= found <= high:
             raise self.bad(key, reason="out of range", low=low, high=high)
         return found
+
+    def word(self, key: str) -> int | str:
+        """A whole number, or one line of printable text."""
+        found = self._take(key, _MISSING)
+        if isinstance(found, bool) or not (isinstance(found, int) or _is_line(found, 200)):
+            raise self.bad(key, reason="neither a whole number nor one line of text")
+        return cast(int | str, found)
 
     def text(self, key: str, *, pattern: re.Pattern[str] | None = None, longest: int = 200) -> str:
         """One line of printable text, of the whole ``pattern`` if there is one."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from escrow.core.errors import BadInput, Refused
@@ -22,7 +23,9 @@ _PARTS: Final = ("escrow-sim", "py-bitcoinkernel", "btclib-wallet", "py-evm", "e
 """Distributions whose versions decide what the files say."""
 
 
-def export(world: World, folder: Path) -> dict[str, object]:
+def export(
+    world: World, folder: Path, *, also: Mapping[str, dict[str, object]] = MappingProxyType({})
+) -> dict[str, object]:
     """Write the world's evidence into ``folder``, which must be new or empty; the manifest.
 
     ``bitcoin_blocks.hex``: raw blocks from height 1, one a line. ``evm_genesis.json``: a geth
@@ -31,7 +34,8 @@ def export(world: World, folder: Path) -> dict[str, object]:
     ``messages/``: margin calls and collateral, a file a message, with the names of ISO 20022
     ``colr`` and ISDA CDM; no compliance is certified or claimed (``escrow.messages``).
     ``audit.jsonl``: who did what to which loan, a hash-chained line an event. ``manifest.json``:
-    what it all must come to. No key and no seed but the world's number.
+    what it all must come to. ``also``: further JSON files by name. No key and no seed but the
+    world's number.
 
     Raises ``BadInput("export/exists")`` if the folder holds anything, ``Refused("export/write")``
     if the disk refuses.
@@ -50,6 +54,7 @@ def export(world: World, folder: Path) -> dict[str, object]:
     }
     audit = list(audit_lines(told, actors=_senders(world)))
     files |= letters | {"audit.jsonl": _lines(iter(audit))}
+    files |= {name: _json(content) for name, content in also.items()}
     manifest: dict[str, object] = {
         "seed": world.config.seed,
         "versions": {name: version(name) for name in _PARTS},
@@ -73,7 +78,7 @@ def export(world: World, folder: Path) -> dict[str, object]:
         "state_hash": world.state_hash,
         "messages": len(letters),
         "audit_lines": len(audit),
-        "audit_head": json.loads(audit[-1])["hash"] if audit else GENESIS,
+        "audit_head": _head(audit),
         "files": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()},
     }
     files["manifest.json"] = _json(manifest)
@@ -87,6 +92,17 @@ def export(world: World, folder: Path) -> dict[str, object]:
     except OSError as error:
         raise Refused("export/write", reason=type(error).__name__) from error
     return manifest
+
+
+def audit_head(world: World) -> tuple[int, str]:
+    """Lines of the world's audit log, and the hash of the last: what ``audit.jsonl`` ends with."""
+    told = retold(world.events(), system=_set_up(world))
+    audit = list(audit_lines(tuple(told), actors=_senders(world)))
+    return len(audit), _head(audit)
+
+
+def _head(audit: Sequence[str]) -> str:
+    return json.loads(audit[-1])["hash"] if audit else GENESIS
 
 
 def _set_up(world: World) -> System:
@@ -121,7 +137,8 @@ def _json(value: dict[str, object]) -> str:
 
 
 def _contracts(world: World) -> dict[str, object]:
-    return {part.name: "0x" + part.address.hex() for part in world.evm.contracts.parts}
+    parts = {part.name: part for part in world.evm.contracts.parts} | dict(world.extras)
+    return {label: "0x" + part.address.hex() for label, part in parts.items()}
 
 
 def _genesis(world: World) -> dict[str, object]:

@@ -1,0 +1,75 @@
+"""A pilot for people and for machines: its steps, what is assumed, what is not claimed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from escrow.core.laws import LAWS
+from escrow.sim.pilot import Pilot
+from escrow.view.export import audit_head
+from escrow.words import moment
+
+_WIDTH = 11
+
+
+def pilot_as_dict(pilot: Pilot) -> dict[str, object]:
+    """The JSON of a pilot: plan, steps, end, laws and audit."""
+    plan, world = pilot.plan, pilot.world
+    lines, head = audit_head(world)
+    return {
+        "pilot": plan.name,
+        "title": plan.title,
+        "seed": world.config.seed,
+        "systems": list(plan.systems),
+        "simulated": list(plan.simulated),
+        "not_claimed": list(plan.not_claimed),
+        "assumed": list(plan.assumed),
+        "steps": [asdict(each) | {"acts": list(each.acts)} for each in pilot.steps],
+        "result": pilot.result,
+        "loans": {deal.id: deal.phase for deal in world.loans},
+        "checks": [asdict(each) for each in pilot.checks],
+        "laws": len(LAWS),
+        "law_checks": world.engine.checked * len(LAWS),
+        "broken": sorted({law.id for law, _, _ in world.engine.broken}),
+        "audit_lines": lines,
+        "audit_head": head,
+        "state_hash": world.state_hash,
+    }
+
+
+def pilot_rows(pilot: Pilot) -> Iterator[tuple[str, str]]:
+    """Label and text of each row, for the terminal."""
+    plan, world = pilot.plan, pilot.world
+    yield "pilot", f"{plan.name}, seed {world.config.seed}: {plan.title}"
+    for text in plan.assumed:
+        yield "ASSUMED", text
+    for text in plan.not_claimed:
+        yield "NOT CLAIMED", text
+    for step in pilot.steps:
+        yield "", ""
+        yield f"{step.n:>2}", f"{moment(step.at)}  {step.actor}: {step.verb}"
+        yield "", step.text
+        if step.refused:
+            facts = " ".join(f"{name}={value}" for name, value in step.facts.items())
+            yield "refused", f"{step.refused} {facts}".rstrip()
+    yield "", ""
+    for name, value in pilot.result.items():
+        yield "end", f"{name.replace('_', ' ')}: {value}"
+    for check in pilot.checks:
+        yield ("holds" if check.holds else "BROKEN"), check.words
+    broken = ", ".join(sorted({law.id for law, _, _ in world.engine.broken}))
+    yield (
+        "laws",
+        f"{len(LAWS)} laws, {world.engine.checked * len(LAWS):,} checks, "
+        + (f"BROKEN: {broken}" if broken else "none broken"),
+    )
+    lines, head = audit_head(world)
+    yield "audit", f"{lines} lines, head {head}"
+    yield "state", world.state_hash
+
+
+def pilot_text(pilot: Pilot) -> str:
+    """The whole pilot as text, the same for the same seed."""
+    rows = (f"{label:<{_WIDTH}} {text}".rstrip() for label, text in pilot_rows(pilot))
+    return "\n".join(rows) + "\n"
