@@ -211,6 +211,8 @@ def test_new_in_before_old_out() -> None:
         swap((old, coins(10_000)), machine(host_lien=True), old, **ask)
     with pytest.raises(BadInput, match="collateral/twice"):
         swap((old, machine()), machine(), old, **ask)
+    with pytest.raises(BadInput, match="collateral/type"):
+        swap((old,), replace(new, type="gold"), old, **ask)
     with pytest.raises(Rejected, match="collateral/not-pledged"):
         swap((old,), new, plain_claim(1, id="other"), **ask)
 

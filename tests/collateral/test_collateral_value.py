@@ -166,6 +166,13 @@ def test_a_contract_runs_off() -> None:
     assert worths[0] == cents * BPS * 365 // (BPS * 365 + 2_000 * 180)
 
 
+def test_a_contract_that_has_not_begun_delivers_nothing_yet() -> None:
+    thing = contract().thing
+    assert deliveries(thing, market=market(), since=START - 99 * DAY) == (
+        deliveries(thing, market=market(), since=START)
+    )
+
+
 @pytest.mark.parametrize(("days", "code"), [(330, ""), (331, "collateral/matured")])
 def test_what_is_nearly_delivered_secures_nothing(days: int, code: str) -> None:
     assert why(contract(), at=START + days * DAY) == code
