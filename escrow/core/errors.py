@@ -42,6 +42,7 @@ CODES: Final[dict[str, str]] = {
     "price/deviation": "a jump beyond the bound, and fewer oracles than a jump needs",
     "price/quorum": "quorums of prices are odd, and the wide one is from the other to all",
     "price/stale": "no rule may use the last price: it is too old, or the guardian has paused",
+    "pause/ends-soon": "the pause ends within the grace anyway",
     "pause/not-guardian": "only the guardian pauses and resumes",
     "pause/length": "a pause lasts from a second to seven days",
     "pause/too-soon": "the last pause has not been over for as long as it lasted",

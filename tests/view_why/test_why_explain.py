@@ -182,7 +182,7 @@ def samples() -> list[tuple[Escrow, Event]]:
         (lent, sy.OracleStale(Seconds(late + 9), since=late)),
         (lent, sy.PriceMarked(at, new, (last.price,) * 3)),
         (paused, sy.Paused(Seconds(late * 2), Seconds(late * 2 + 5))),
-        (paused, sy.Resumed(at, at)),
+        (paused, sy.Resumed(at, paused.system.pause.until)),
         (lent, sy.OraclesRotated(at, 3)),
         (draft, ln.OfferMade(NOW, TERMS)),
         (offered, ln.OfferAccepted(at)),
