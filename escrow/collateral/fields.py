@@ -140,8 +140,10 @@ class Section:
             raise BadInput("collateral/provenance", at=self._at(key), reason=reason)
         if not isinstance(source, str) or not source.strip() or len(source) > 400:
             raise BadInput("collateral/provenance", at=self._at(key), reason="no source")
-        self._notes.append(Parameter(self._at(key), known[status], " ".join(source.split())))
-        return given[0], table[given[0]]
+        unit, value = given[0], table[given[0]]
+        plain = " ".join(source.split())
+        self._notes.append(Parameter(self._at(key), f"{value} {unit}"[:200], known[status], plain))
+        return unit, value
 
     def _whole(self, key: str, found: object, low: int, high: int) -> int:
         if not isinstance(found, int) or isinstance(found, bool):

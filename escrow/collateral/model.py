@@ -146,6 +146,8 @@ class Parameter:
 
     name: str
     """As in the file: ``levels.haircut``."""
+    value: str
+    """Its value and unit, as in the file."""
     status: Status
     """Disclosed or assumed."""
     source: str

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
-from escrow.collateral.items import Claim, Coins, Item, Revenue
+from escrow.collateral.items import Claim, Coins, Item, Revenue, Thing
 from escrow.collateral.margin import Call, Move, watch
 from escrow.collateral.market import Market
 from escrow.collateral.model import Custody, Type
@@ -183,6 +183,17 @@ class Desk:
             self.pledge(new)
         self.give_back(old)
 
+    def restate(self, item: Item, thing: Thing) -> Item:
+        """What is known of a thing in the pool has changed, its units have not. Raises Rejected:
+        ``collateral/not-pledged``; BadInput("collateral/thing")."""
+        if item not in self.items:
+            raise Rejected("collateral/not-pledged", item=item.id[:12])
+        new = replace(item, thing=thing)
+        if type(thing) is not type(item.thing) or units_of(new) != units_of(item):
+            raise BadInput("collateral/thing", item=item.id[:40])
+        self.items = tuple(new if each is item else each for each in self.items)
+        return new
+
     # --- money ---
 
     def draw(self, cents: Cents) -> None:
@@ -199,13 +210,14 @@ class Desk:
             drawn=Cents(grown.drawn + cents),
         )
 
-    def repay(self, cents: Cents) -> None:
-        """The borrower pays the lender, no more than is owed. Raises Rejected("repay/no-debt")."""
-        paid = Cents(min(cents, self.owed))
+    def repay(self, cents: Cents, *, by: str = "") -> None:
+        """The borrower, or whoever is named, pays the lender, no more than is owed. Raises
+        Rejected("repay/no-debt")."""
+        payer, paid = by or self.terms.borrower, Cents(min(cents, self.owed))
         if paid <= 0:
             raise Rejected("repay/no-debt", amount=cents)
-        with self.world.act(self.terms.borrower, "repay", pool=self.label, cents=paid):
-            self._pay(self.terms.borrower, self.terms.lender, paid)
+        with self.world.act(payer, "repay", pool=self.label, cents=paid):
+            self._pay(payer, self.terms.lender, paid)
         self.debt = pay(self._accrued(), amount=paid)[0]
 
     def credit(self, sats: Sats) -> Cents:

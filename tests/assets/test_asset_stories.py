@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from escrow.sim.pilot import Pilot, play_pilot
+from escrow.sim.pilot import Pilot, Status, play_pilot
 from escrow.view.pilot import pilot_as_dict, pilot_text
 
-NAMES = ("machine-loan", "hash-power")
+DISCLOSED = Status.DISCLOSED
+NAMES = ("machine-loan", "hash-power", "mining-revenue")
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -23,7 +24,10 @@ def test_a_story_is_sound_and_says_what_it_assumes(story: Pilot) -> None:
     assert [check.words for check in story.checks if not check.holds] == []
     assert story.sound
     text = pilot_text(story)
-    assert text.count("ASSUMED") == len(story.plan.terms), "nothing of these was disclosed"
+    disclosed = [each.name for each in story.plan.terms.values() if each.status is DISCLOSED]
+    assert disclosed == (["btc.levels.haircut"] if story.plan.name == "hash-power" else [])
+    assert text.count("ASSUMED") == len(story.plan.terms) - len(disclosed)
+    assert any(".levels.call = " in line for line in story.plan.assumed), "those of types too"
     assert text.count("NOT CLAIMED") == len(story.plan.not_claimed) > 2
     assert pilot_as_dict(story)["assumed"] == list(story.plan.assumed)
 
@@ -34,6 +38,7 @@ REFUSED = {
         *("asset/not-declared", "asset/too-early"),
     ],
     "hash-power": ["collateral/short"] * 3,
+    "mining-revenue": ["token/cannot-receive", "token/held", "collateral/short"],
 }
 
 
@@ -49,6 +54,9 @@ def test_how_they_end(story: Pilot) -> None:
         parts = ("costs_cents", "to_lender_cents", "surplus_cents")
         assert sum(end[part] for part in parts) == end["proceeds_cents"]
         assert end["shortfall_cents"] > 0, "what an auction after a crash does not bring"
+    elif story.plan.name == "mining-revenue":
+        assert end["interest_cents"] > 0
+        assert (end["miner_units"], end["investor_units"]) == (700, 300)
     else:
         assert end["repaid_cents"] > end["lent_cents"]
         fees = 300_000_000 - end["coins_back_sats"]

@@ -49,6 +49,9 @@ def test_a_thing_is_entered_once_and_held_once(made: World) -> None:
     assert (found.held(item), found.items) == (1, (item,))
     with pytest.raises(BadInput, match="collateral/twice"):
         found.pledge(item)
+    found.loan, loan = bytes(32), found.loan
+    assert found.held(item) == 0, "for another loan"
+    found.loan = loan
     act = made.acts[-1]
     assert (act.actor, act.verb, act.asked["pool"]) == ("borrower", "hold", "Desk")
     assert len(act.evm) == 1

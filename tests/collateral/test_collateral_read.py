@@ -94,6 +94,7 @@ def test_every_term_of_a_type_is_read() -> None:
     assert [each.name for each in found.assumed][:3] == [
         *("valuation.rate", "valuation.min_left", "levels.haircut")
     ]
+    assert [each.value for each in found.assumed][:2] == ["2500 bps", "90 days"]
     amount = read_type(changed(REVENUE, "whole", f'whole = {{ amount = "1000.50", {A} }}'))
     assert amount.limits.whole == Limit(cents=100_050)
     split = changed(MACHINE, "valuation", 'valuation = "capex"').split("[valuation]")
@@ -136,6 +137,7 @@ def test_every_term_of_a_type_is_read() -> None:
         ("call", f"call = {{ bps = 8500, {A} }}", "value"),
         ("liquidation", f"liquidation = {{ bps = 10000, {A} }}", "value"),
         ("lag", f"lag = {{ days = 10951, {A} }}", "value"),
+        ("lag", f"lag = {{ days = true, {A} }}", "value"),
         ("lag", f"lag = {{ seconds = 5, {A} }}", "unit"),
         ("max_age", f"max_age = {{ days = 0, {A} }}", "value"),
         ("curve", f"curve = {{ day_bps = [], {A} }}", "value"),

@@ -9,15 +9,18 @@ from escrow.adapters.bitcoin.vault import address_of
 from escrow.collateral.items import HashContract, Item, asset_id
 from escrow.collateral.margin import Move
 from escrow.collateral.market import Network, Paths
-from escrow.collateral.read import load_types
+from escrow.collateral.read import load_type, load_types
 from escrow.collateral.value import delivered
 from escrow.config import WorldConfig
 from escrow.core.units import BPS, DAY, HOUR, Bps, Cents, Sats, Seconds, muldiv_down
 from escrow.parse import parse_btc, parse_cents, parse_price
 from escrow.sim.assets import Desk, DeskTerms
 from escrow.sim.pilot import Pilot, Plan
+from escrow.sim.type_terms import with_types
 from escrow.words import coins, exact, money, percent
 
+_TYPES = ("btc", "hash-rate")
+"""Types of collateral that it is about."""
 _MONTH = 30
 """Days between two deliveries."""
 _FIRST, _SECOND = "first counter-party", "second counter-party"
@@ -46,6 +49,7 @@ def play(pilot: Pilot) -> None:
     plan, world = pilot.plan, pilot.world
     world.price(plan.text("price"))
     _send(pilot, "borrower", plan.read("funds", parse_btc), to=_PAYER)
+    pilot.plan = with_types(pilot.plan, (load_type(name) for name in _TYPES))
     desk = _desk(pilot)
     pool = _pledge(pilot, desk)
     _lend(pilot, desk)
