@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from escrow.collateral.market import Market
+from escrow.collateral.market import Market, Network
 from escrow.core.errors import BadInput
 from escrow.core.phases import fresh_price
 from escrow.core.units import Bps, PriceE8, Sats, Seconds
+from escrow.mining.path import NetworkPath
 from escrow.world import World
+
+
+def network_steps(path: NetworkPath) -> tuple[tuple[Seconds, Network], ...]:
+    """A path of the network as collateral is valued by it."""
+    return tuple((since, Network(difficulty, reward)) for since, difficulty, reward in path.steps())
 
 
 class WorldMarket:

@@ -8,24 +8,31 @@ from dataclasses import dataclass
 from escrow.adapters.bitcoin.vault import address_of
 from escrow.collateral.items import HashContract, Item, asset_id
 from escrow.collateral.margin import Move
-from escrow.collateral.market import Network, Paths
+from escrow.collateral.market import Paths
 from escrow.collateral.read import load_type, load_types
 from escrow.collateral.value import delivered
 from escrow.config import WorldConfig
 from escrow.core.units import BPS, DAY, HOUR, Bps, Cents, Sats, Seconds, muldiv_down
+from escrow.mining.network import MAX_HEIGHT, bits_of_difficulty
+from escrow.mining.path import NetworkPath, implied_rate, network_path
+from escrow.mining.units import Ghs
 from escrow.parse import parse_btc, parse_cents, parse_price
 from escrow.sim.assets import Desk, DeskTerms
 from escrow.sim.pilot import Pilot, Plan
 from escrow.sim.type_terms import with_types
+from escrow.sim.world_market import network_steps
 from escrow.words import coins, exact, money, percent
 
 _TYPES = ("btc", "hash-rate")
 """Types of collateral that it is about."""
 _MONTH = 30
 """Days between two deliveries."""
+_PERIOD_DAYS = 12
+"""Days that a period takes at least, however fast the network grows here: so a path is long
+enough."""
 _FIRST, _SECOND = "first counter-party", "second counter-party"
-_PAYER = "stranger"
-"""The party of the world that pays for both counter-parties."""
+_PAYER = "counter-parties"
+"""The party of the world that delivers for both: a miner with a reward of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +48,18 @@ def config(plan: Plan, *, seed: int) -> WorldConfig:
     """The world in which it is played."""
     heartbeat = Seconds(plan.integer("heartbeat_days", 1, 30) * DAY)
     cash = Cents(plan.read("principal", parse_cents))
-    return WorldConfig(seed=seed, start=plan.start, heartbeat=heartbeat, borrower_cash=cash)
+    return WorldConfig(
+        seed=seed,
+        start=plan.start,
+        heartbeat=heartbeat,
+        borrower_cash=cash,
+        extra=(f"{_PAYER}:borrower",),
+    )
 
 
 def play(pilot: Pilot) -> None:
     """Play it."""
-    plan, world = pilot.plan, pilot.world
-    world.price(plan.text("price"))
-    _send(pilot, "borrower", plan.read("funds", parse_btc), to=_PAYER)
+    pilot.world.price(pilot.plan.text("price"))
     pilot.plan = with_types(pilot.plan, (load_type(name) for name in _TYPES))
     desk = _desk(pilot)
     pool = _pledge(pilot, desk)
@@ -61,19 +72,9 @@ def play(pilot: Pilot) -> None:
 
 def _desk(pilot: Pilot) -> Desk:
     plan, start = pilot.plan, pilot.world.now
-    halving = start + plan.integer("halving_days", 1, 1_000) * DAY
-    before, after = plan.integer("reward_sats", 1, 10**10), plan.integer("halved_sats", 1, 10**10)
-    difficulty, growth = plan.read("difficulty", int), plan.integer("growth_bps", 0, BPS)
-    steps: dict[int, Network] = {0: Network(difficulty, Sats(before))}
-    for month in range(1, plan.integer("contract_days", 1, 3_650) // _MONTH + 1):
-        at = start + month * _MONTH * DAY
-        if at > halving > at - _MONTH * DAY:
-            steps[halving] = Network(difficulty, Sats(after))
-        difficulty = muldiv_down(difficulty, BPS + growth, BPS)
-        steps[at] = Network(difficulty, Sats(before if at < halving else after))
     market = Paths(
         prices=((Seconds(0), plan.read("price", parse_price)),),
-        network=tuple((Seconds(at), each) for at, each in steps.items()),
+        network=network_steps(_network(plan, start)),
         defaults={_FIRST: _failure(plan)},
     )
     terms = DeskTerms(
@@ -82,6 +83,24 @@ def _desk(pilot: Pilot) -> Desk:
         until=Seconds(start + plan.integer("term_days", 1, 3_650) * DAY),
     )
     return Desk(pilot.world, terms, types=load_types(), market=market, label="Hash power")
+
+
+def _network(plan: Plan, start: Seconds) -> NetworkPath:
+    """The network from its height at the start on: its hash rate grows by each period, targets
+    follow as Bitcoin computes them, and the subsidy halves at its height."""
+    bits = bits_of_difficulty(plan.read("difficulty", int))
+    growth, rate = plan.integer("growth_bps", 0, BPS), implied_rate(bits)
+    rates = []
+    for _ in range(plan.integer("contract_days", 1, 3_650) // _PERIOD_DAYS + 1):
+        rates.append(rate)
+        rate = Ghs(muldiv_down(rate, BPS + growth, BPS))
+    return network_path(
+        at=start,
+        height=plan.integer("height", 0, MAX_HEIGHT - 1),
+        bits=bits,
+        fees=Sats(plan.integer("fees_sats", 0, 10**10)),
+        hash_rates=rates,
+    )
 
 
 def _contract(pilot: Pilot, name: str, issuer: str) -> Item:

@@ -38,7 +38,7 @@ class _Flows:
 def config(plan: Plan, *, seed: int) -> WorldConfig:
     """The world in which it is played."""
     heartbeat = Seconds(plan.integer("heartbeat_days", 1, 30) * DAY)
-    return WorldConfig(seed=seed, start=plan.start, heartbeat=heartbeat)
+    return WorldConfig(seed=seed, start=plan.start, heartbeat=heartbeat, extra=("pool:borrower",))
 
 
 def play(pilot: Pilot) -> None:
@@ -157,7 +157,7 @@ def _sweep_months(pilot: Pilot, desk: Desk) -> _Flows:
         since = world.now
         world.advance(days=_MONTH)
         got = desk.market.earned(rate, since=since, until=world.now, seen=world.now)
-        _send(pilot, "borrower", got, to="custodian")
+        _send(pilot, "pool", got, to="custodian")
         price = desk.market.price(world.now)
         most = Sats(muldiv_up(desk.owed, CENTS_SCALE, price))
         parts = sweep(Sats(got - fee), share_bps=share, most=most)

@@ -28,7 +28,7 @@ _HOST = "operator"
 def config(plan: Plan, *, seed: int) -> WorldConfig:
     """The world in which it is played."""
     heartbeat = Seconds(plan.integer("heartbeat_days", 1, 30) * DAY)
-    return WorldConfig(seed=seed, start=plan.start, heartbeat=heartbeat)
+    return WorldConfig(seed=seed, start=plan.start, heartbeat=heartbeat, extra=("pool:borrower",))
 
 
 def play(pilot: Pilot) -> None:
@@ -154,7 +154,7 @@ def _serve(pilot: Pilot, programme: Programme, lent: Cents) -> None:
         programme.bill(days=_MONTH, service=Cents(max(0, desk.owed - kept)))
         share = programme.share
         sats = desk.market.earned(share.gh_s, since=since, until=world.now, seen=world.now)
-        world.pay("borrower", btc=exact(sats), to=address_of(world.party(_INVESTOR).script))
+        world.pay("pool", btc=exact(sats), to=address_of(world.party(_INVESTOR).script))
         world.mine()
         paid, parts = programme.pay_out(sats, buyer=_INVESTOR)
         arrears |= paid.left.power + paid.left.service > 0
