@@ -34,11 +34,14 @@ from escrow.sim.toml import Table
 from escrow.world import World
 
 PILOTS: Final[tuple[str, ...]] = (
-    "registry-delisting",
-    "highly-qualified",
+    "machine-loan",
+    "hash-power",
+    "mining-revenue",
     "elr-settlement",
-    "reserve-fund",
     "atomic-swap",
+    "reserve-fund",
+    "highly-qualified",
+    "registry-delisting",
 )
 """Every pilot, in the order of ``escrow seeds``."""
 

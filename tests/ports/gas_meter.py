@@ -15,6 +15,7 @@ from contracts_lab import (
     ALL_RIGHTS,
     AUCTION,
     DELAY,
+    FOR_EVER,
     HOLD_CASH,
     HOLD_PLEDGE,
     PARTIAL,
@@ -26,7 +27,13 @@ from lending_lab import LLTV
 
 from escrow.adapters.evm import typed
 from escrow.adapters.evm.block import Receipt
-from escrow.adapters.evm.contracts import CONTRACTS, Contract, creation_code, transaction
+from escrow.adapters.evm.contracts import (
+    CONTRACTS,
+    Contract,
+    creation_code,
+    deploy_one,
+    transaction,
+)
 from escrow.core.units import COIN, DAY, HOUR
 
 FILE = Path(__file__).resolve().parents[2] / "contracts" / "gas.json"
@@ -307,6 +314,44 @@ class Meter(Notes):
             if left := market.call("position", me)[2]:
                 market.send(lab.borrower, "withdraw_collateral", left)
 
+    def assets(self) -> None:
+        """A machine that is one, and a claim in units of which the lender has some too."""
+        lab, machine, claim = self.lab, b"\xa1" * 32, b"\xa2" * 32
+        offices = raw(lab.registrar), raw(lab.authority), raw(lab.registrar), raw(lab.hand)
+        register = deploy_one("AssetToken", *offices, account=lab.issuer, chain=lab.chain)
+        made = lab.chain.transactions()[-1].receipt
+        self.used["deploy AssetToken"] = made.gas_used
+        self.addresses[register.address] = "AssetToken"
+        owner, lender, buyer = raw(lab.borrower), raw(lab.lender), raw(lab.buyer)
+        lab.wait(12)
+        for who in (owner, lender):
+            register.send(lab.registrar, "admit", who, FOR_EVER)
+        admit = register.send(lab.registrar, "admit", buyer, FOR_EVER)
+        self.note("asset.admit, one new account", admit)
+        lien = lender, DAY, lab.now + 365 * DAY
+        for name, id, units in (("a machine", machine, 1), ("units", claim, 1_000)):
+            issue = register.send(lab.registrar, "issue", id, owner, units, b"\xee" * 32)
+            self.note(f"asset.issue, {name}", issue)
+        move = register.send(lab.borrower, "transfer", claim, buyer, 100)
+        self.note("asset.transfer, to an account that has none", move)
+        move = register.send(lab.borrower, "transfer", claim, buyer, 100)
+        self.note("asset.transfer, to a holder", move)
+        for name, id, units in (("first", machine, 1), ("units", claim, 400)):
+            held = register.send(lab.borrower, "hold", id, b"\x11" * 32, units, *lien)
+            self.note(f"asset.hold, {name}", held)
+        held = register.send(lab.borrower, "hold", claim, b"\x11" * 32, 100, *lien)
+        self.note("asset.hold, more", held)
+        freed = register.send(lab.lender, "release", claim, owner, 100)
+        self.note("asset.release, part", freed)
+        freed = register.send(lab.hand, "release", claim, owner, 400)
+        self.note("asset.release, all", freed)
+        self.note("asset.declare", register.send(lab.hand, "declare", machine, owner, True))
+        lab.wait(DAY)
+        taken = register.send(lab.lender, "execute", machine, owner, buyer, 1)
+        self.note("asset.execute, all", taken)
+        gone = register.send(lab.registrar, "retire", claim, owner, 400, b"\xef" * 32)
+        self.note("asset.retire, part", gone)
+
     def measure(self) -> dict[str, int]:
         for each in (
             self.registry,
@@ -319,6 +364,7 @@ class Meter(Notes):
             self.sales,
             self.auctions,
             self.lending_market,
+            self.assets,
         ):
             each()
         return self.used
