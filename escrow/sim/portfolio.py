@@ -22,6 +22,7 @@ from escrow.core.regions.system import System, new_system
 from escrow.core.regions.token import free
 from escrow.core.roles import Role
 from escrow.core.rules import ltv_up
+from escrow.core.state import Escrow
 from escrow.core.terms import MIN_DEPOSIT, Terms
 from escrow.core.units import (
     BPS,
@@ -140,7 +141,6 @@ class Portfolio:
                 raise BadInput("input/amount", most=MAX_MEMBERS)
             self._lives[member.name] = _Life(member, member.habit.reserve)
             self._open(member)
-        self._observe()
         self._day = muldiv_down(first.at, 1, DAY)
 
     @property
@@ -149,7 +149,8 @@ class Portfolio:
         return tuple(life.member for life in self._lives.values())
 
     def worst(self, name: str) -> Bps:
-        """Highest loan-to-value of a loan at the first price of each day."""
+        """Highest loan-to-value of a loan: seen at the first price of each day, and whenever
+        something came due, before it was done."""
         return self._lives[name].worst
 
     def run(self, quotes: Iterable[Quote]) -> None:
@@ -161,7 +162,8 @@ class Portfolio:
             day = muldiv_down(quote.at, 1, DAY)
             if day > self._day:
                 self._day = day
-                self._observe()
+                for loan, life in self._lives.items():
+                    self._observe(life, self.book.deal(loan))
 
     # --- inside ---
 
@@ -190,7 +192,10 @@ class Portfolio:
         life, now = self._lives[loan], self.book.system.clock
         while life.planned and life.planned[0][0] <= now:
             _ACTS[heappop(life.planned)[1]](self, life)
+        deal, told = self.book.deal(loan), len(self.book.log)
         self.book.settle(loan, until=self._next(life))
+        if len(self.book.log) > told:
+            self._observe(life, deal)
         state = self.book.deal(loan).loan
         if isinstance(state, Called) and life.answered != state.called_at:
             life.answered = state.called_at
@@ -288,16 +293,13 @@ class Portfolio:
             if now + DAY < old.maturity:
                 self._plan(life, Seconds(now + DAY), "reset")
 
-    def _observe(self) -> None:
-        """Once a day: how high each loan stands."""
-        price, now = self.book.system.price, self.book.system.clock
-        assert price is not None
-        for name, life in self._lives.items():
-            deal = self.book.deals[name]
-            if isinstance(deal.loan, Indebted) and deal.token.held:
-                debt = debt_now(deal, at=now)
-                seen = ltv_up(debt, sats=deal.token.held, price=price.price)
-                life.worst = max(life.worst, seen)
+    def _observe(self, life: _Life, deal: Escrow) -> None:
+        """How high the loan stands."""
+        price = deal.system.price
+        if isinstance(deal.loan, Indebted) and deal.token.held and price is not None:
+            debt = debt_now(deal, at=deal.system.clock)
+            seen = ltv_up(debt, sats=deal.token.held, price=price.price)
+            life.worst = max(life.worst, seen)
 
 
 _ACTS: Final[dict[str, Callable[[Portfolio, _Life], None]]] = {
