@@ -21,7 +21,7 @@ from escrow.core.due import Effect, PayByChild, RecoverCoins, due, wakes
 from escrow.core.laws import LAWS, Law, Step, broken
 from escrow.core.regions.loan import Active, Draft, Ended
 from escrow.core.regions.servicing import Servicing
-from escrow.core.regions.system import ClockTicked, OracleStale, PriceMarked, System
+from escrow.core.regions.system import System
 from escrow.core.rules import owed
 from escrow.core.state import Escrow, Event, evolve
 from escrow.core.units import BPS, CENTS_SCALE, DAY, MAX_PRICE, PriceE8, Seconds, muldiv_down
@@ -33,8 +33,6 @@ _ROUNDS: Final = 50
 """Times in one go that something is owed of one loan before that is taken for a mistake."""
 _OWN: Final = (RecoverCoins, PayByChild)
 """What only the borrower does, when it wants to."""
-_ASLEEP: Final = (ClockTicked, PriceMarked, OracleStale)
-"""What happens to the platform without waking a loan whose bounds are not reached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +112,14 @@ class Book:
         return found if found.system is self.system else replace(found, system=self.system)
 
     def tell(self, command: Command) -> None:
-        """What concerns the platform. Raises ``Rejected``."""
+        """What concerns the platform. Raises ``Rejected``.
+
+        It wakes no loan by itself: a pause or an old price only holds up what is due, and that is
+        due again at a price and a time that are looked at anyway.
+        """
         for event in decide(Escrow(self.system), command):
             before, self.system = self.system, evolve(Escrow(self.system), event).system
             self.log.append(("", event))
-            if not isinstance(event, _ASLEEP):
-                for loan in self._names:
-                    self.wake(loan)
             for loan in self._sample():
                 deal = self.deal(loan)
                 self._judge(loan, Step(replace(deal, system=before), event, deal))

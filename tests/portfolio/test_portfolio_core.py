@@ -118,6 +118,17 @@ def test_no_loan_touches_another(
     assert outcomes(alone).loans == tuple(o for o in outcomes(among).loans if o.name == "a")
 
 
+def test_each_draws_from_its_own_streams() -> None:
+    """Half of the calls are answered: whose are, does not depend on who else is called."""
+    habit = replace(DILIGENT, answers=Bps(5_000), pays=Bps(5_000), repays=Bps(5_000))
+    quotes = path(48_000, *[32_000] * 8, *[48_000] * 300)
+    many = [member(f"m-{n}", habit=habit) for n in range(8)]
+    among = played(many, quotes)
+    assert 0 < outcomes(among).total("cured") < 8
+    for each in many:
+        assert story(played([each], quotes), each.name) == story(among, each.name)
+
+
 def test_resting_loans_cost_nothing() -> None:
     """A hundred prices that reach nobody: two looks each, when accepting and drawing end."""
     done = played([member(f"m-{n}") for n in range(10)], path(*[48_000] * 100))
