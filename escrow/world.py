@@ -805,10 +805,15 @@ class World:
         with self.act("world", "advance", PLATFORM, seconds=span):
             self._pace.advance_to(Seconds(self.now + span))
 
-    def mine(self, blocks: int = 1) -> None:
-        """Find Bitcoin blocks, ten minutes apart: time passes with them."""
-        with self.act("miners", "mine", PLATFORM, blocks=blocks):
-            self._pace.mine(blocks)
+    def mine(self, blocks: int = 1, *, to: str = "") -> None:
+        """Find Bitcoin blocks, ten minutes apart: time passes with them.
+
+        The rewards go to the party ``to``, which may spend them a hundred blocks later; by default
+        to nobody in this world. Raises ``BadInput("input/unknown-party")``.
+        """
+        script = self.party(to).script if to else None
+        with self.act(to or "miners", "mine", PLATFORM, blocks=blocks):
+            self._pace.mine(blocks, script=script)
 
     def reorg(self, depth: int, *, drop: Sequence[str] = ()) -> None:
         """Replace the last blocks of Bitcoin by one more than they were, empty ones; what was in

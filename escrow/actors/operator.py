@@ -91,7 +91,10 @@ class Operator:
         self._vaults_of = vaults_of
 
     def perform(self, loan: str, escrow: Escrow, effect: Effect) -> bool:
-        """Do what is owed. Says whether anything was done; what could not be stays owed."""
+        """Do what is owed. Says whether anything was done; what could not be stays owed. One that
+        is silent keeps no duty: anyone may do them instead."""
+        if not self._answers(self.party):
+            return False
         terms, agreed = terms_of(escrow.loan), agreed_terms(escrow)
         try:
             match effect:

@@ -30,7 +30,7 @@ from escrow.core.phases import loan_phase
 from escrow.core.roles import Role
 from escrow.core.state import Escrow, Event, fold
 from escrow.core.terms import Liquidation
-from escrow.core.units import HOUR, Cents, PriceE8, Sats, Seconds
+from escrow.core.units import DAY, HOUR, Cents, PriceE8, Sats, Seconds
 from escrow.core.verbs.accept import Accept
 from escrow.core.verbs.assess import Assess
 from escrow.core.verbs.auction import Redo, Take
@@ -90,7 +90,7 @@ ALL_AT_ONCE: tuple[Command, ...] = (
     posted(AT, 2, AT_CALL),
     posted(AT, 2, AT_LIQUIDATION),
     SawRotation(Role.WATCHER, AT, 3),
-    Pause(Role.GUARDIAN, AT, Seconds(60)),
+    Pause(Role.GUARDIAN, AT, Seconds(DAY)),
     Resume(Role.GUARDIAN, AT),
     Offer(Role.LENDER, AT, TERMS),
     Accept(Role.BORROWER, AT),
@@ -198,7 +198,7 @@ def test_a_pause_stops_what_the_price_of_its_instant_would_have_brought() -> Non
         active(),
         (
             MarginCall(Role.OPERATOR, AT),
-            Pause(Role.GUARDIAN, AT, Seconds(60)),
+            Pause(Role.GUARDIAN, AT, Seconds(DAY)),
             posted(AT, 2, AT_CALL),
         ),
     )

@@ -126,7 +126,7 @@ class Meter(Notes):
         self.note("prices.post 3 of 5", lab.post(PRICE - COIN, PRICE, PRICE + COIN))
         self.note("prices.post 5 of 5, a jump", lab.post(*[PRICE * 2] * 5))
         lab.save()
-        self.note("prices.pause", lab.prices.send(lab.guardian, "pause", HOUR))
+        self.note("prices.pause", lab.prices.send(lab.guardian, "pause", DAY))
         self.note("prices.resume", lab.prices.send(lab.guardian, "resume"))
         change = lab.set_change(lab.prices, lab.attestors)
         self.note("prices.propose_set 3 of 5", lab.propose(lab.prices, change))
