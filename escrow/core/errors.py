@@ -47,6 +47,8 @@ CODES: Final[dict[str, str]] = {
     "pause/length": "a pause lasts from a second to seven days",
     "pause/too-soon": "the last pause has not been over for as long as it lasted",
     "pause/not-paused": "there is no pause to end",
+    # --- the rules of a place ---
+    "eligibility/denied": "a rule of the loan's profile does not let this party in",
     # --- who and when ---
     "loan/unknown": "no such loan",
     "loan/exists": "this loan was opened before",

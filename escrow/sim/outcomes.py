@@ -76,11 +76,11 @@ class Outcomes:
         """The sum of a number over all loans, in its own unit."""
         return sum(int(getattr(each, name)) for each in self.loans)
 
-    def as_dict(self) -> dict[str, object]:
-        """For a machine: integers with the unit in the name."""
+    def as_dict(self) -> dict[str, int | str]:
+        """For a machine: integers with the unit in the name, and the phases in words."""
         return {
             "loans": len(self.loans),
-            "phases": self.phases,
+            "phases": ", ".join(f"{count} {phase}" for phase, count in self.phases.items()),
             "lent_cents": self.total("lent"),
             "outstanding_cents": self.total("outstanding"),
             "calls": self.total("calls"),
