@@ -120,8 +120,8 @@ def test_the_story_holds(pilot: Pilot) -> None:
     assert [check.words for check in pilot.checks if not check.holds] == []
     assert pilot.result["sample_called"] >= 2
     assert pilot.result["sample_taken"] >= 1
-    assert pilot.result["end loans"] == 30
-    assert pilot.result["end outstanding_cents"] == 0
+    assert pilot.result["end_loans"] == 30
+    assert pilot.result["end_outstanding_cents"] == 0
     assert {"mark", "take-over", "top-up", "refinance"} <= {step.verb for step in pilot.steps}
 
 

@@ -159,7 +159,7 @@ def _gates(pilot: Pilot, pool: Pool) -> None:
         bitcoin=kinds,
     )
     pilot.result |= {"asked": pool.asked, "admitted": len(pool.members)}
-    pilot.result |= {f"denied {rule}": count for rule, count in sorted(pool.denied.items())}
+    pilot.result |= {f"denied_{rule}": count for rule, count in sorted(pool.denied.items())}
 
 
 def _interest(pilot: Pilot) -> None:
@@ -368,4 +368,4 @@ def _tell(pilot: Pilot, portfolio: Portfolio, found: Outcomes, when: str, key: s
         **rows,
         resets_refused=portfolio.refused.total(),
     )
-    pilot.result |= {f"{key} {name}": each for name, each in rows.items()}
+    pilot.result |= {f"{key}_{name}": each for name, each in rows.items()}
