@@ -34,6 +34,7 @@ from escrow.sim.toml import Table
 from escrow.world import World
 
 PILOTS: Final[tuple[str, ...]] = (
+    "sovcombank-pool",
     "machine-loan",
     "hash-power",
     "mining-revenue",
