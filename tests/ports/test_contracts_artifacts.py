@@ -36,7 +36,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ARTIFACTS = ROOT / "escrow" / "adapters" / "evm" / "artifacts"
 SHIPPED = sorted(path.stem for path in (ROOT / "contracts").glob("[A-Z]*.vy"))
 """Those of a deal, and those that a world may deploy beside them."""
-UNSIGNED = {"Registry", "HashLock"}
+UNSIGNED = {"Registry", "HashLock", "LendingMarket"}
 """They read nothing that anybody signed."""
 LIBRARIES = ("regulated", "signer_set", "typed_data")
 SAID = re.compile(r'^@external\n(?:@\w+\n)*def (\w+)\([^)]*\)[^:]*:\n    """$', re.MULTILINE)
@@ -69,7 +69,7 @@ def test_what_an_artifact_says(name: str):
     assert content["compiler"] == "vyper 0.4.3"
     assert content["evm_version"] == "cancun"
     assert content["runtime_size"] < 24_576  # EIP-170
-    assert "contracts/typed_data.vy" in content["sources_sha256"] or name in UNSIGNED
+    assert ("contracts/typed_data.vy" in content["sources_sha256"]) == (name not in UNSIGNED)
     said = content["userdoc"]["methods"]
     unsaid = {
         entry["name"]
@@ -83,6 +83,7 @@ def test_what_an_artifact_says(name: str):
         *("issuer", "authority", "registrar", "registry", "book", "cash", "pledge", "prices"),
         *("MIN_DEPOSIT", "rights_of", "auction_cap", "auction_debt"),
         *("operator", "settlement", "period", "is_used", "status"),
+        *("lltv_bps", "incentive", "base_bps", "slope_bps"),
     }
     sources = [(ROOT / "contracts" / f"{library}.vy").read_text() for library in LIBRARIES]
     assert unsaid <= getters | {found for source in sources for found in SAID.findall(source)}
@@ -101,7 +102,7 @@ def test_every_reason_is_in_the_catalogue_and_every_file_has_its_pragmas():
 
 def test_only_our_contracts_have_artifacts():
     assert {path.stem for path in ARTIFACTS.glob("*.json")} == set(SHIPPED)
-    assert set(CONTRACTS) <= set(SHIPPED)
+    assert set(CONTRACTS) < set(SHIPPED)
     for name in ("Nothing", "../errors", "abi"):
         with pytest.raises(KeyError):
             artifact(name)
