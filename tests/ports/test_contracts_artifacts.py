@@ -70,7 +70,7 @@ def test_what_an_artifact_says(name: str):
     assert content["compiler"] == "vyper 0.4.3"
     assert content["evm_version"] == "cancun"
     assert content["runtime_size"] < 24_576  # EIP-170
-    assert "contracts/typed_data.vy" in content["sources_sha256"] or name in UNSIGNED
+    assert ("contracts/typed_data.vy" in content["sources_sha256"]) == (name not in UNSIGNED)
     said = content["userdoc"]["methods"]
     unsaid = {
         entry["name"]
