@@ -48,7 +48,7 @@ event Paused:
 
 
 event Resumed:
-    pass
+    until: uint256
 
 
 PRICE_TYPE: constant(bytes32) = keccak256("Price(uint256 round,uint256 price,uint256 at)")
@@ -57,6 +57,7 @@ MAX_PRICE: constant(uint256) = 10**18
 MAX_TIME: constant(uint256) = 2**40 - 1
 # Seconds.
 MAX_PAUSE: constant(uint256) = 7 * 86_400
+RESUME_GRACE: constant(uint256) = 4 * 3_600
 BPS: constant(uint256) = 10_000
 MAX_DEVIATION: constant(uint256) = 10 * BPS
 MASK_32: constant(uint256) = 2**32 - 1
@@ -193,16 +194,19 @@ def pause(seconds: uint256):
 @external
 def resume():
     """
-    @notice The guardian only, while its pause lasts: it is over now.
+    @notice The guardian only, while its pause lasts: it ends in four hours, in which borrowers can
+        act before prices decide again, and never later than it would have.
     """
     # WHO
     assert msg.sender == GUARDIAN, "pause/not-guardian"
     # WHEN
     word: uint256 = self.packed
     assert block.timestamp < word >> 212, "pause/not-paused"
+    until: uint256 = block.timestamp + RESUME_GRACE
+    assert until < word >> 212, "pause/ends-soon"
     # THEN
-    self.packed = (word & (2**212 - 1)) | (block.timestamp << 212)
-    log Resumed()
+    self.packed = (word & (2**212 - 1)) | (until << 212)
+    log Resumed(until=until)
 
 
 @external

@@ -112,7 +112,7 @@ def _told(system: System, said: Said) -> SystemEvent | None:
         return Paused(said.at, until=args["until"])
     if said.name == "Resumed":
         # Of a pause that began before what is looked at there is nothing to end.
-        return Resumed(said.at, ended=said.at) if system.pause else None
+        return Resumed(said.at, ended=args["until"]) if system.pause else None
     # That oracles of the set signed these, PriceRounds has checked; what follows from them, not it.
     reports = tuple(PriceE8(price) for price in args["prices"])
     if len(reports) % 2 == 0 or list(reports) != sorted(reports):

@@ -30,7 +30,9 @@ from escrow.core.regions import servicing as sv
 from escrow.core.regions import token as tk
 from escrow.core.regions import vault as vt
 from escrow.core.regions.system import (
+    RESUME_GRACE,
     PriceMarked,
+    Resumed,
     active_seconds,
     is_fresh,
     is_jump,
@@ -603,6 +605,15 @@ def cure_time_is_whole(step: Step) -> bool:
         return True
     started = active_seconds(step.before.system, at=step.event.at)
     return step.event.deadline - started == terms_of(step.before.loan).cure
+
+
+@law("INV-CLK-2", C, E)
+def a_pause_that_is_ended_leaves_grace(step: Step) -> bool:
+    """A pause that is ended early lasts four hours more, and never longer than it would have."""
+    event, pause = step.event, step.before.system.pause
+    if not isinstance(event, Resumed) or (pause is not None and event.ended == pause.until):
+        return True
+    return pause is not None and event.ended == event.at + RESUME_GRACE < pause.until
 
 
 @law("INV-CLK-6", C, E)

@@ -21,6 +21,12 @@ from escrow.core.state import Incident
 from escrow.core.terms import Terms
 from escrow.core.units import Cents, Sats, Seconds
 from escrow.messages import cdm, iso
+from escrow.messages.iso_substitution import (
+    Substitution,
+    substitution_confirmation,
+    substitution_request,
+    substitution_response,
+)
 from escrow.messages.margin import Margin, Pact, margin_of
 from escrow.messages.story import SHARED, Told
 from escrow.messages.words import (
@@ -115,6 +121,12 @@ class _Thread:
     """Identification of the open margin call; empty if none is."""
     proposals: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Outpoint → identifications of its proposal and of the piece, until it is answered."""
+    brought: dict[str, Sats] = field(default_factory=dict)
+    """Coins that came while nothing was called, until tokens of that amount are pledged."""
+    spare: dict[str, Sats] = field(default_factory=dict)
+    """The same afterwards: in whose place as much may be taken back."""
+    replaced: str = ""
+    """The one that a withdrawal under way is for; empty if none is."""
 
     def hear(self, told: Told) -> Iterator[Message]:
         """What an event has somebody write; then, whether a call is still open."""
@@ -141,12 +153,22 @@ class _Thread:
                     yield self._propose(told, outpoint, event.sats)
             case tk.Minted(outpoint=outpoint):
                 late = not takes_collateral(step.after.loan)
+                if isinstance(step.after.loan, ln.Active):
+                    self.brought[outpoint] = event.sats
                 yield from self._answer(told, outpoint, refused=_REFUSED[0] if late else None)
             case Incident(code=code, facts=facts) if code in _REFUSED:
                 yield from self._answer(told, str(dict(facts).get("outpoint", "")), refused=code)
+            # T34: as much as a coin brought since; it is there, so the old one may go.
+            case ln.Withdrawn(sats=sats):
+                self.replaced = next((o for o, s in self.spare.items() if s == sats), "")
+                if self.replaced:
+                    yield from self._substitute(told, sats)
             # T14: the call; T15: what answers it, and its end.
             case ln.MarginCalled(deadline=deadline):
                 yield from self._call(told, deadline)
+            case tk.TokensHeld(sats=sats) if isinstance(step.before.loan, ln.Active):
+                self._note_spare(sats)
+                yield from self._report(told)
             case tk.TokensHeld(sats=sats) if self.call:
                 yield from self._deliver(told, sats, in_cash=False)
             case ln.Repayment() if self.call:
@@ -162,8 +184,9 @@ class _Thread:
                 yield from self._call(told, deadline)
             # T12, T24 to T27: what is released goes back; what is seized shows in the report.
             case tk.TokensFreed(released=released):
-                if released:
+                if released and not self.replaced:
                     yield from self._return(told, released)
+                self.replaced = ""
                 yield from self._report(told)
             case (
                 ln.Drawn()
@@ -348,6 +371,34 @@ class _Thread:
             in_cash=False,
             info=info,
         )
+
+    def _note_spare(self, sats: Sats) -> None:
+        outpoint = next((o for o, s in self.brought.items() if s == sats), "")
+        if outpoint:
+            self.spare[outpoint] = self.brought.pop(outpoint)
+
+    def _substitute(self, told: Told, sats: Sats) -> Iterator[Message]:
+        """The withdrawal is the request, and the contract's answer: the new piece is there, so the
+        old one is released at once."""
+        margin, at = _before(told), told.step.event.at
+        new = iso.piece_of(self.replaced, sats=self.spare.pop(self.replaced), margin=margin)
+        change = Substitution(
+            self.pact,
+            at,
+            self._id(told, "colr.010"),
+            returned=(iso.piece_of_vault(self.pact, sats=sats, margin=margin),),
+            delivered=(new,),
+            required=margin.counted(sats),
+            haircut=margin.haircut,
+        )
+        yield self._colr(told, "colr.010", Side.BORROWER, substitution_request(change))
+        change, answer = replace(change, accepted=True, received=True), self._id(told, "colr.011")
+        said = substitution_response(change, id=answer)
+        yield self._colr(told, "colr.011", Side.LENDER, said)
+        said = substitution_confirmation(
+            change, id=self._id(told, "colr.012"), response=answer, returned=True
+        )
+        yield self._colr(told, "colr.012", Side.LENDER, said)
 
     def _report(self, told: Told) -> Iterator[Message]:
         """None before the first price: there is no value to report."""

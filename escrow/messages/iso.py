@@ -7,7 +7,7 @@ Where a choice has one branch that fits (variation margin), that one is written.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from escrow.core.units import Cents, Sats, Seconds
@@ -70,6 +70,15 @@ def piece_of(outpoint: str, *, sats: Sats, margin: Margin) -> Piece:
         sats=sats,
         market=margin.worth(sats) if priced else None,
         counted=margin.counted(sats) if priced else None,
+    )
+
+
+def piece_of_vault(pact: Pact, *, sats: Sats, margin: Margin) -> Piece:
+    """Part of what is pledged: which coin pays it is not known before it is paid."""
+    return replace(
+        piece_of(pact.vault, sats=sats, margin=margin),
+        id=checked(pact.vault[:34]),
+        words=f"tokens of vault {pact.vault}",
     )
 
 

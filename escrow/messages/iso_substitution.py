@@ -1,7 +1,6 @@
 """ISO 20022 ``colr.010`` to ``012``: one piece of collateral in the place of another.
 
 The taker releases the old piece only after it has received the new one (colr.012; ``domain`` T34).
-Nothing in a log is a substitution yet: these are built from what a caller says of one.
 """
 
 from __future__ import annotations

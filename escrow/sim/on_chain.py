@@ -1,9 +1,9 @@
 """One product of a comparison through both chains, and whether they come to the same.
 
-The contracts know one call, one immediate level, ``≥`` in whole basis points and four ways to
-sell. What a product has beyond that is refused by name, or stated where the two can differ only
-there; nothing is dropped silently. Everyone acts as in the pure run: the borrower answers nothing,
-the lender or a buyer acts in the first second that the terms allow.
+The contract's terms enclose what the product permits (``on_chain_terms``), and the lender decides
+within them as the product's ladder says (``on_chain_policy``). What the contract enforced and what
+was only the lender's policy is told rule by rule (``on_chain_rules``). What no terms can enclose is
+refused by name. The borrower answers nothing.
 
 Amounts are those of tokens: what a payout's miner takes of the coins, within ``max_fee`` of the
 terms, is no part of the comparison.
@@ -17,26 +17,25 @@ from typing import Any, Final
 
 from escrow.adapters.price.files import Quote
 from escrow.config import BLOCK_INTERVAL, WorldConfig
-from escrow.core.due import RealiseCollateral
 from escrow.core.errors import BadInput
-from escrow.core.phases import breach
+from escrow.core.laws import Step
 from escrow.core.realise import auction_start
-from escrow.core.regions.loan import CallCured, Called, Indebted, Liquidated, MarginCalled
-from escrow.core.regions.system import active_seconds
+from escrow.core.regions.loan import CallCured, Indebted, Liquidated, MarginCalled
 from escrow.core.sales import auction_price
-from escrow.core.terms import Terms
-from escrow.core.units import Bps, Cents, PriceE8, Sats, Seconds, muldiv_up
+from escrow.core.terms import Liquidation
+from escrow.core.units import Cents, PriceE8, Sats, Seconds, muldiv_up
 from escrow.deal import Deal
 from escrow.products.ladder import Ladder
-from escrow.products.model import (
-    Product,
-)
+from escrow.products.model import Product
 from escrow.products.outcome import Outcome
+from escrow.sim.on_chain_policy import Lender, Refusal
+from escrow.sim.on_chain_rules import Enforced, enforced, stated
 from escrow.sim.on_chain_terms import Plan, check, plan_of
 from escrow.words import exact
 from escrow.world import World
 
 _FIELDS: Final = (
+    "principal",
     "margin_call_at",
     "cured",
     "liquidated_at",
@@ -53,7 +52,6 @@ _FIELDS: Final = (
     "bad_debt",
     "worst_ltv_bps",
 )
-_CALL_FIELDS: Final = ("margin_call_at", "cured")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +72,13 @@ class BothRuns:
     compared: tuple[str, ...]
     """Fields that were held against each other."""
     differences: tuple[Difference, ...]
-    """And in which they differ: none, or something is wrong."""
+    """And in which they differ: none, or the contract is narrower than the product."""
+    rules: tuple[Enforced, ...]
+    """The product's rules, and who enforced each."""
+    refusals: tuple[Refusal, ...]
+    """What the contract refused although the product does it: none where its terms enclose it."""
     stated: tuple[str, ...]
-    """In what the contracts' terms differ from the product's."""
+    """In what the two differ beside that."""
     laws_broken: int
     """Laws that the run on the chains broke: none, or something is wrong."""
 
@@ -95,29 +97,44 @@ def run_both(
     ladder = Ladder(product, principal=principal, at=quotes[0].at, price=quotes[0].price)
     ladder.follow([q.at for q in quotes[1:]], [q.price for q in quotes[1:]])
     pure = ladder.outcome()
-    plan, stated = plan_of(product, principal=principal)
-    found, broken = _on_chain(
-        plan, quotes, principal=principal, pledged=pure.sats_pledged, seed=seed
+    span = Seconds(quotes[-1].at - quotes[0].at)
+    plan = plan_of(product, principal=principal, span=span)
+    found, refusals, broken = _on_chain(
+        product, plan, quotes, principal=principal, pledged=pure.sats_pledged, seed=seed
     )
-    fields = tuple(f for f in _FIELDS if product.calls or f not in _CALL_FIELDS)
     differences = tuple(
-        Difference(f, getattr(pure, f), found[f]) for f in fields if getattr(pure, f) != found[f]
+        Difference(f, getattr(pure, f), found[f]) for f in _FIELDS if getattr(pure, f) != found[f]
     )
-    return BothRuns(pure, fields, differences, stated, broken)
+    return BothRuns(
+        outcome=pure,
+        compared=_FIELDS,
+        differences=differences,
+        rules=enforced(product, plan),
+        refusals=refusals,
+        stated=stated(product),
+        laws_broken=broken,
+    )
 
 
 def _on_chain(
-    plan: Plan, quotes: Sequence[Quote], *, principal: Cents, pledged: Sats, seed: int
-) -> tuple[dict[str, Any], int]:
+    product: Product,
+    plan: Plan,
+    quotes: Sequence[Quote],
+    *,
+    principal: Cents,
+    pledged: Sats,
+    seed: int,
+) -> tuple[dict[str, Any], tuple[Refusal, ...], int]:
     first, confirmations = quotes[0], plan.terms["confirmations"]
     lead = (confirmations + 1) * BLOCK_INTERVAL
     blocks = max(WorldConfig().miner_blocks, pledged // (50 * 10**8) + 2)
     config = WorldConfig(
         seed=seed,
         start=Seconds(first.at - lead),
+        heartbeat=plan.heartbeat,
         miner_blocks=blocks,
-        cash=max(WorldConfig().cash, Cents(4 * principal)),
-        auction_cap=max(WorldConfig().auction_cap, principal),
+        cash=max(WorldConfig().cash, Cents(4 * plan.drawn)),
+        auction_cap=max(WorldConfig().auction_cap, plan.drawn),
     )
     with World(config=config) as world:
         terms = replace(
@@ -126,81 +143,66 @@ def _on_chain(
                 term=plan.term + lead,
                 **plan.terms,  # type: ignore[arg-type]
             ),
-            principal=principal,
+            principal=plan.drawn,
         )
         deal = world.accept(world.offer(terms))
         world.pledge(deal, btc=exact(pledged), wait=True)
         world.advance(seconds=first.at - world.now)
         world.price(exact(first.price))
+        before = world.cash_of("borrower")
         world.draw(deal)
-        worst = deal.ltv or Bps(0)
+        _hand_back(world, deal, plan.up_front)
+        lent = world.cash_of("borrower") - before
+        # Anyone may call, cure and expire: here the lender alone does, by its policy.
+        world.silence("operator")
+        lender = Lender(world, deal, product=product, plan=plan, principal=principal)
+        worst = lender.ltv
         for quote in quotes[1:]:
-            if not isinstance(deal.state.loan, Indebted):
-                break
-            _wait(world, deal, plan, until=quote.at)
+            _wait(world, deal, lender, until=quote.at)
             if not isinstance(deal.state.loan, Indebted):
                 break
             world.advance(seconds=quote.at - world.now)
             world.price(exact(quote.price))
-            worst = max(worst, deal.ltv or Bps(0))
-            _act(world, deal, plan)
+            worst = max(worst, lender.ltv)
+            lender.act()
         found = _read(world, deal, plan, pledged=pledged, last=quotes[-1].at)
-        found["worst_ltv_bps"] = worst
-        return found, len(world.engine.broken)
+        found |= {"principal": lent, "worst_ltv_bps": worst}
+        return found, tuple(lender.refusals), len(world.engine.broken)
 
 
-def _wait(world: World, deal: Deal, plan: Plan, *, until: Seconds) -> None:
-    """What falls due before the next price: the end of a call, and of an auction's fall."""
+def _hand_back(world: World, deal: Deal, cents: Cents) -> None:
+    """Interest of the whole term, in cash, by the borrower's own transfer."""
+    if not cents:
+        return
+    borrower, lender = world.party("borrower"), world.party("lender")
+    with world.act("borrower", "pay-up-front", deal.id, cents=cents):
+        cash = world.evm.contracts.cash
+        cash.send(borrower.account, "transfer", lender.address_bytes, cents)
+
+
+def _wait(world: World, deal: Deal, lender: Lender, *, until: Seconds) -> None:
+    """What the clocks bring before the next price."""
     while isinstance(deal.state.loan, Indebted):
-        moments = [m for m in _moments(world, deal, plan) if world.now < m < until]
+        moments = [m for m in lender.moments() if m < until]
         if not moments:
             return
         world.advance(seconds=min(moments) - world.now)
-        _act(world, deal, plan)
-
-
-def _moments(world: World, deal: Deal, plan: Plan) -> list[int]:
-    state, now, found = deal.state, world.now, []
-    if isinstance(state.loan, Called):
-        left = state.loan.deadline - active_seconds(state.system, at=now)
-        found.append(now + left + 1)
-    reason, price = breach(state, at=now), state.system.price
-    if plan.wait is not None and reason and price and isinstance(state.loan, Indebted):
-        found.append(auction_start(state.loan, price, reason) + plan.wait)
-    return found
-
-
-def _act(world: World, deal: Deal, plan: Plan) -> None:
-    """Whoever may realise the collateral does."""
-    if not any(isinstance(each, RealiseCollateral) for each in deal.due):
-        return
-    if plan.wait is None:
-        world.liquidate(deal, by="lender" if plan.penalty else "liquidator")
-        return
-    state = deal.state
-    reason, price = breach(state, at=world.now), state.system.price
-    assert reason is not None
-    assert price is not None
-    assert isinstance(state.loan, Indebted)
-    if world.now >= auction_start(state.loan, price, reason) + plan.wait:
-        world.take(deal)
+        lender.act()
 
 
 def _read(world: World, deal: Deal, plan: Plan, *, pledged: Sats, last: Seconds) -> dict[str, Any]:
     """What became of the loan, from the events that the chains led to."""
-    events = [s.event for act in world.acts for name, s in act.steps if name == deal.id]
-    calls = [e for e in events if isinstance(e, MarginCalled)]
+    steps = [step for act in world.acts for name, step in act.steps if name == deal.id]
+    events = [step.event for step in steps]
+    calls = [n for n, e in enumerate(events) if isinstance(e, MarginCalled)]
     sales = [e for e in events if isinstance(e, Liquidated)]
-    cures = [e for e in events if isinstance(e, CallCured)]
-    first_sale = min((e.at for e in sales), default=None)
-    cured = None
-    if calls:
-        cured = any(first_sale is None or cure.at < first_sale for cure in cures)
+    # What became of the first call is what came after it.
+    ends = [e for e in events[min(calls, default=0) :] if isinstance(e, CallCured | Liquidated)]
     found: dict[str, Any] = {
-        "margin_call_at": calls[0].at if calls else None,
-        "cured": cured,
-        "liquidated_at": first_sale,
-        "liquidation_price": _paid(deal.terms, sales[0], plan) if sales else None,
+        "margin_call_at": events[calls[0]].at if calls else None,
+        "cured": isinstance(next(iter(ends), None), CallCured) if calls else None,
+        "liquidated_at": sales[0].at if sales else None,
+        "liquidation_price": next((p for p in map(_paid, steps) if p is not None), None),
         "sales": len(sales),
         "sats_pledged": pledged,
         "sats_sold": 0,
@@ -227,8 +229,12 @@ def _read(world: World, deal: Deal, plan: Plan, *, pledged: Sats, last: Seconds)
     return found
 
 
-def _paid(terms: Terms, sale: Liquidated, plan: Plan) -> PriceE8:
-    """What the buyer paid for 1 BTC."""
-    if plan.wait is None:
+def _paid(step: Step) -> PriceE8 | None:
+    """What the buyer paid for 1 BTC; none if this was no sale."""
+    sale, loan, last = step.event, step.before.loan, step.before.system.price
+    if not isinstance(sale, Liquidated) or not isinstance(loan, Indebted) or last is None:
+        return None
+    if sale.kind is not Liquidation.AUCTION:
         return sale.price
-    return auction_price(terms, price=sale.price, elapsed=plan.wait)
+    elapsed = Seconds(sale.at - auction_start(loan, last, sale.reason))
+    return auction_price(loan.terms, price=last.price, elapsed=elapsed)

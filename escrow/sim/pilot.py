@@ -37,6 +37,8 @@ PILOTS: Final[tuple[str, ...]] = (
     "registry-delisting",
     "highly-qualified",
     "elr-settlement",
+    "reserve-fund",
+    "atomic-swap",
 )
 """Every pilot, in the order of ``escrow seeds``."""
 

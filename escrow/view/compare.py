@@ -16,6 +16,7 @@ from escrow.products.outcome import Outcome
 from escrow.products.words import assumed_lines
 from escrow.sim.compare import Comparison
 from escrow.sim.on_chain import BothRuns
+from escrow.sim.on_chain_rules import By
 from escrow.words import exact, moment, money, percent, price, span
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ _MARKS: Final = (
     ("liquidated_at", "first sale", "X", "tab:red"),
 )
 """What is drawn on a product's line."""
+
+_KEEPERS: Final = {By.CONTRACT: "CONTRACT", By.POLICY: "POLICY"}
+"""Who keeps a rule: the contract, or the lender alone by its policy."""
 
 
 def as_dict(comparison: Comparison) -> dict[str, Any]:
@@ -115,6 +119,11 @@ def both_text(both: BothRuns) -> Iterator[str]:
     name = both.outcome.product
     yield f"{name} on both chains, compared: {', '.join(both.compared)}."
     yield from (f"STATED  {each}" for each in both.stated)
+    for rule in both.rules:
+        there = "" if rule.contract == rule.product else f"; there {rule.contract}"
+        yield f"{_KEEPERS[rule.by]}  {rule.rule}: {rule.product}{there}"
+    for no in both.refusals:
+        yield f"REFUSED  {_time(no.at)}: the contract refused what the product does, {no.code}"
     for each in both.differences:
         yield f"DIFFERS  {each.field}: {each.pure} in the core, {each.on_chain} on the chains"
     if not both.differences:
@@ -131,6 +140,16 @@ def both_dict(both: BothRuns) -> dict[str, Any]:
             {"field": each.field, "pure": each.pure, "on_chain": each.on_chain}
             for each in both.differences
         ],
+        "rules": [
+            {
+                "rule": each.rule,
+                "product": each.product,
+                "contract": each.contract,
+                "enforced_by": each.by.value,
+            }
+            for each in both.rules
+        ],
+        "refusals": [{"at": each.at, "code": each.code} for each in both.refusals],
         "stated": list(both.stated),
         "laws_broken": both.laws_broken,
     }

@@ -354,9 +354,10 @@ TRANSITIONS: Final = tuple(
             ),
             (
                 "DEGRADED → RUNNING: a new price, or the pause ends"
-                "| a quorum's fresh price and no pause | – | – | active clocks go on",
+                "| a quorum's fresh price and no pause: one that is ended lasts four hours more "
+                "| – | – | active clocks go on",
                 "core/test_tick.py::test_a_new_price_ends_the_outage"
-                "| core/test_pause.py::test_only_a_pause_that_lasts_can_be_ended",
+                "| core/test_pause.py::test_a_pause_that_is_ended_leaves_grace",
                 _resumed,
             ),
             (

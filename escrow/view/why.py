@@ -51,8 +51,8 @@ def why(step: Step) -> str:
             )
         case Paused(until=until):
             return f"the guardian paused until {moment(until)}: cure clocks stand still"
-        case Resumed(ended=ended):
-            return f"the pause was over at {moment(ended)}"
+        case Resumed(at=at, ended=ended):
+            return f"the pause {'ends' if ended > at else 'was over'} at {moment(ended)}"
         case OraclesRotated(quorum=quorum):
             return f"another set of oracles counts: {quorum} of them make a price"
         case ln.OfferMade(terms=t):

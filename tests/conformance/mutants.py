@@ -243,6 +243,14 @@ MUTANTS = [
         "the_guardian_pauses",
     ),
     Mutant(
+        "a pause that is ended leaves no grace",
+        "PriceRounds",
+        "    until: uint256 = block.timestamp + RESUME_GRACE\n",
+        "    until: uint256 = block.timestamp\n",
+        WORDS,
+        "the_guardian_pauses",
+    ),
+    Mutant(
         "anybody settles with another's allowance",
         "CashToken",
         '    assert msg.sender == regulated.book, "token/not-book"\n',

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from escrow.adapters.evm import typed
 from escrow.adapters.evm.client import terms_mapping
 from escrow.core.errors import Rejected
-from escrow.core.regions.system import MAX_PAUSE
+from escrow.core.regions.system import MAX_PAUSE, RESUME_GRACE
 from escrow.core.terms import RESERVE_LIFE, check_terms
 from escrow.core.units import BPS, CENTS_SCALE, COIN, DAY, HOUR, MAX_PRICE, MAX_TIME
 
@@ -226,7 +226,7 @@ def test_a_pause_stops_clock_and_verdicts_until_it_is_over(lab, span, late):
     both.wait(span + late)
     fresh = late >= 0 and span + late + 60 <= HEARTBEAT
     assert both.draw("borrower", 1) == ("" if fresh else "price/stale")
-    assert both.resume() == ("pause/not-paused" if late >= 0 else "")
+    assert both.resume() == ("pause/not-paused" if late >= 0 else "pause/ends-soon")
     both.price(PAR)
     both.until(both.state.system.pause.until + span + late)
     both.pause(MAX_PAUSE)
@@ -242,8 +242,25 @@ def test_who_pauses_and_resumes(lab, by):
     both = Both(lab)
     code = "" if by == "guardian" else "pause/not-guardian"
     assert both.pause(60, by) == code
-    both.pause(60)
+    both.until(both.now + DAY)
+    both.pause(DAY)
     assert both.resume(by) == code
+
+
+@pytest.mark.parametrize("late", [-1, 0, 1])
+def test_a_pause_that_is_ended_leaves_its_grace(lab, late):
+    both = Both(lab)
+    both.open()
+    both.deposit(COIN)
+    both.top_up("borrower", COIN)
+    both.pause(DAY)
+    both.wait(DAY - RESUME_GRACE + late)
+    assert both.resume() == ("" if late < 0 else "pause/ends-soon")
+    both.until(both.state.system.pause.until - 1)
+    both.price(PAR)
+    assert both.draw("borrower", 1) == "price/stale"
+    both.wait(1)
+    assert both.draw("borrower", 1) == ""
 
 
 @pytest.mark.parametrize("back", [-1, 0, HEARTBEAT - 1, HEARTBEAT, HEARTBEAT + 1])

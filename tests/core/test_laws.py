@@ -59,7 +59,7 @@ from escrow.core.regions.loan import (
 )
 from escrow.core.regions.register import OfferedUnder
 from escrow.core.regions.servicing import DefaultDeclared
-from escrow.core.regions.system import Price, Running
+from escrow.core.regions.system import RESUME_GRACE, Price, Resumed, Running
 from escrow.core.regions.token import Burn, Minted, TokensFreed
 from escrow.core.regions.vault import CoinsRecovered, PayoutReplaced, PayoutSent
 from escrow.core.roles import Role
@@ -77,7 +77,7 @@ from escrow.core.verbs.margin_call import MarginCall
 from escrow.core.verbs.mint import Mint
 from escrow.core.verbs.offer import Offer
 from escrow.core.verbs.open import Open
-from escrow.core.verbs.pause import Pause
+from escrow.core.verbs.pause import Pause, Resume
 from escrow.core.verbs.payout import SawPayout
 from escrow.core.verbs.pledge import SawCoin, SawCoinGone
 from escrow.core.verbs.recover import SawRecovery
@@ -280,6 +280,10 @@ def pausing(*then: int) -> list[Step]:
     return steps(active(), pause, *ticks)
 
 
+def paused_for(seconds: int) -> Escrow:
+    return play(active(), Pause(Role.GUARDIAN, NOW, Seconds(seconds)))
+
+
 def repayment(**changes: int) -> Step:
     """A payment of interest and principal, with another story."""
     at = Seconds(NOW + 31 * DAY)
@@ -423,6 +427,11 @@ KEPT: dict[str, list[Step]] = {
     ],
     "INV-CLK-1": [
         first(priced(active(), AT_CALL, at=LATER), MarginCall(Role.OPERATOR, LATER)),
+        shows(active()),
+    ],
+    "INV-CLK-2": [
+        *(step for step in pausing(2 * HOUR) if isinstance(step.event, Resumed)),
+        first(paused_for(DAY), Resume(Role.GUARDIAN, LATER)),
         shows(active()),
     ],
     "INV-CLK-3": [shows(draft()), shows(released()), shows(active()), shows(offered())],
@@ -654,6 +663,12 @@ BROKEN: dict[str, list[Step]] = {
     "INV-CLK-1": [
         shows(active(), MarginCalled(NOW, Seconds(NOW + TERMS.cure - 1), 1, "")),
         shows(active(), MarginCalled(NOW, Seconds(NOW + TERMS.cure + 1), 1, "")),
+    ],
+    "INV-CLK-2": [
+        shows(paused_for(DAY), Resumed(LATER, ended=Seconds(LATER + RESUME_GRACE - 1))),
+        shows(paused_for(DAY), Resumed(LATER, ended=Seconds(LATER + RESUME_GRACE + 1))),
+        shows(paused_for(2 * HOUR), Resumed(LATER, ended=Seconds(LATER + RESUME_GRACE))),
+        shows(active(), Resumed(LATER, ended=Seconds(LATER + RESUME_GRACE))),
     ],
     "INV-CLK-3": [
         shows(replace(active(), loan=replace(active().loan, terms=replace(TERMS, **wrong))))

@@ -32,7 +32,7 @@ from escrow.core.regions.register import Purpose
 from escrow.core.roles import Role
 from escrow.core.state import Escrow, Event, fold
 from escrow.core.terms import Liquidation
-from escrow.core.units import HOUR, Cents, PriceE8, Sats, Seconds
+from escrow.core.units import DAY, HOUR, Cents, PriceE8, Sats, Seconds
 from escrow.core.verbs.accept import Accept
 from escrow.core.verbs.assess import Assess
 from escrow.core.verbs.auction import Redo, Take
@@ -93,7 +93,7 @@ ALL_AT_ONCE: tuple[Command, ...] = (
     posted(AT, 2, AT_CALL),
     posted(AT, 2, AT_LIQUIDATION),
     SawRotation(Role.WATCHER, AT, 3),
-    Pause(Role.GUARDIAN, AT, Seconds(60)),
+    Pause(Role.GUARDIAN, AT, Seconds(DAY)),
     Resume(Role.GUARDIAN, AT),
     replace(switched(), at=AT),
     seen("a", at=AT),
@@ -204,7 +204,7 @@ def test_a_pause_stops_what_the_price_of_its_instant_would_have_brought() -> Non
         active(),
         (
             MarginCall(Role.OPERATOR, AT),
-            Pause(Role.GUARDIAN, AT, Seconds(60)),
+            Pause(Role.GUARDIAN, AT, Seconds(DAY)),
             posted(AT, 2, AT_CALL),
         ),
     )

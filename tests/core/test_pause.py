@@ -7,6 +7,7 @@ import pytest
 from deals import (
     AT_CALL,
     AT_INITIAL,
+    AT_LIQUIDATION,
     NOW,
     active,
     code_of,
@@ -22,6 +23,7 @@ from escrow.core.decide import decide
 from escrow.core.phases import system_phase
 from escrow.core.regions.system import (
     MAX_PAUSE,
+    RESUME_GRACE,
     Degraded,
     Paused,
     Price,
@@ -33,8 +35,11 @@ from escrow.core.regions.system import (
     evolve_system,
     is_fresh,
 )
+from escrow.core.regions.system import Pause as PauseRegion
 from escrow.core.roles import Role
-from escrow.core.units import DAY, HOUR, Seconds
+from escrow.core.terms import Liquidation
+from escrow.core.units import DAY, HOUR, Cents, Seconds
+from escrow.core.verbs.liquidate import Liquidate
 from escrow.core.verbs.margin_call import MarginCall
 from escrow.core.verbs.pause import Pause, Resume
 from escrow.core.verbs.repay import Repay
@@ -57,7 +62,7 @@ def later(after: int) -> Tick:
 def test_only_the_guardian_pauses_and_resumes(by: Role) -> None:
     code = "" if by is Role.GUARDIAN else "pause/not-guardian"
     assert code_of(priced(draft()), stop(0, 60, by)) == code
-    paused = play(priced(draft()), stop(0, 60))
+    paused = play(priced(draft()), stop(0, DAY))
     assert code_of(paused, go_on(1, by)) == code
 
 
@@ -78,32 +83,62 @@ def test_a_pause_lasts_at_most_a_week(seconds: int, code: str) -> None:
 @pytest.mark.parametrize(
     ("resumed", "again", "code"),
     [
-        (None, 50, "pause/too-soon"),
-        (None, 100, "pause/too-soon"),
-        (None, 199, "pause/too-soon"),
-        (None, 200, ""),
-        (30, 59, "pause/too-soon"),
-        (30, 60, ""),
-        (0, 0, ""),
+        (None, HOUR, "pause/too-soon"),
+        (None, DAY, "pause/too-soon"),
+        (None, 2 * DAY - 1, "pause/too-soon"),
+        (None, 2 * DAY, ""),
+        (30, 60 + 2 * RESUME_GRACE - 1, "pause/too-soon"),
+        (30, 60 + 2 * RESUME_GRACE, ""),
+        (0, 2 * RESUME_GRACE, ""),
     ],
 )
 def test_between_pauses_is_as_long_as_the_last_one_was(
     resumed: int | None, again: int, code: str
 ) -> None:
-    paused = play(priced(draft()), stop(0, 100))
+    paused = play(priced(draft()), stop(0, DAY))
     if resumed is not None:
         paused = play(paused, go_on(resumed))
     assert code_of(paused, stop(again, 1)) == code
     if code:
-        refuses(paused, stop(again, 1), code, least=NOW + (60 if resumed else 200))
+        least = 2 * (30 + RESUME_GRACE) if resumed else 2 * DAY
+        refuses(paused, stop(again, 1), code, least=NOW + least)
 
 
 @pytest.mark.parametrize(
-    ("after", "code"), [(0, ""), (99, ""), (100, "pause/not-paused"), (500, "pause/not-paused")]
+    ("after", "code"),
+    [
+        (0, ""),
+        (99, ""),
+        (100, "pause/ends-soon"),
+        (100 + RESUME_GRACE - 1, "pause/ends-soon"),
+        (100 + RESUME_GRACE, "pause/not-paused"),
+        (2 * DAY, "pause/not-paused"),
+    ],
 )
 def test_only_a_pause_that_lasts_can_be_ended(after: int, code: str) -> None:
-    assert code_of(play(priced(draft()), stop(0, 100)), go_on(after)) == code
+    assert code_of(play(priced(draft()), stop(0, 100 + RESUME_GRACE)), go_on(after)) == code
     assert code_of(priced(draft()), go_on(after)) == "pause/not-paused"
+
+
+def test_a_pause_that_is_ended_cannot_be_put_off_by_ending_it_again() -> None:
+    paused = play(priced(draft()), stop(0, DAY), go_on(60))
+    end = NOW + 60 + RESUME_GRACE
+    refuses(paused, go_on(61), "pause/ends-soon", now=NOW + 61, until=end)
+    assert paused.system.pause == PauseRegion(NOW, Seconds(end))
+
+
+def test_a_pause_that_is_ended_leaves_grace() -> None:
+    at = Seconds(NOW + 60)
+    paused = play(active(), stop(60, DAY), posted(at, 2, AT_LIQUIDATION), go_on(60))
+    again = play(paused, posted(Seconds(at + RESUME_GRACE - 1), 3, AT_LIQUIDATION))
+    early, late = (
+        Liquidate(Role.LENDER, Seconds(at + RESUME_GRACE - 1 + after), Liquidation.TAKE_OVER)
+        for after in (0, 1)
+    )
+    assert code_of(again, early) == "price/stale"
+    top_up = Repay(Role.BORROWER, early.at, Cents(1))
+    assert code_of(again, top_up) == ""
+    assert code_of(again, late) == ""
 
 
 def test_a_pause_is_over_at_its_last_second_and_says_so() -> None:
@@ -124,9 +159,6 @@ def test_a_pause_that_ends_on_a_stale_price_leaves_the_platform_degraded() -> No
     paused = play(priced(draft()), stop(10, 2 * HOUR))
     over = play(paused, later(10 + 2 * HOUR))
     assert over.system.mode == Degraded("ORACLE_STALE", Seconds(NOW + HOUR))
-    resumed = play(paused, go_on(HOUR + 1))
-    assert resumed.system.mode == Degraded("ORACLE_STALE", Seconds(NOW + HOUR))
-    assert play(paused, go_on(HOUR)).system.mode == Running()
 
 
 def test_rounds_go_on_in_a_pause_and_do_not_end_it() -> None:
@@ -149,7 +181,10 @@ def test_in_a_pause_no_price_decides_and_everybody_may_repay() -> None:
     assert code_of(paused, call) == "price/stale"
     assert code_of(paused, Repay(Role.STRANGER, at, paused.loan.debt.principal)) == ""
     resumed = play(paused, go_on(60))
-    assert code_of(resumed, call) == ""
+    assert code_of(resumed, call) == "price/stale"
+    at = Seconds(at + RESUME_GRACE)
+    over = play(resumed, posted(at, 3, AT_CALL))
+    assert code_of(over, MarginCall(Role.OPERATOR, at)) == ""
 
 
 # The clock, against a model that goes second by second.

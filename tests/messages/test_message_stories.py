@@ -399,3 +399,48 @@ def test_another_currency_is_in_every_amount(called):
     found = list(messages(told_of(called), currency="USD"))
     named = {code for each in found for code in values(each.body, "Currency")}
     assert named == {"USD"}
+
+
+SWAP = ["B 010", "L 011", "L 012"]
+
+
+def test_a_substitution_is_asked_for_answered_and_confirmed_when_the_new_coin_is_there(lent):
+    world = lent()
+    world.price("80000")
+    place = last_place(world)
+    world.substitute(btc="0.5")
+    found = letters(world, after=place)
+    assert heads(found) == [*PLEDGE, *REPORT, *SWAP, *REPORT]
+    asked, answered, done = (one(found, f"colr.0{n}") for n in (10, 11, 12))
+    [new] = asked["CollateralSubstitutionDeliver"]["OtherCollateral"]
+    [old] = asked["CollateralSubstitutionReturn"]["OtherCollateral"]
+    # Half a coin at 80,000 counts 60 % of it.
+    assert new["CollateralValue"]["Amount"] == old["CollateralValue"]["Amount"] == "24000.00"
+    assert answered["SubstitutionResponse"]["ResponseType"] == "PACK"
+    confirmed = done["SubstitutionConfirmation"]
+    assert confirmed["ConfirmationType"] == "CRET"
+    assert (
+        confirmed["CollateralSubstitutionRequestIdentification"]
+        == asked["TransactionIdentification"]
+    )
+
+
+def test_an_excess_is_no_substitution(lent):
+    """As much as came is one; more, less, or again as much, is not."""
+    world = lent()
+    world.price("200000")
+    world.pledge(btc="0.5")
+    world.top_up(btc="0.25")
+    for btc, swap in (("0.4", False), ("0.5", True), ("0.5", False), ("0.25", True)):
+        place = last_place(world)
+        world.withdraw(btc=btc)
+        assert heads(letters(world, after=place)) == [*(SWAP if swap else RECALL), *REPORT], btc
+
+
+def test_what_answers_a_call_is_not_in_the_place_of_anything(called):
+    world = called
+    world.top_up(btc="0.5")
+    world.price("90000")
+    place = last_place(world)
+    world.withdraw(btc="0.5")
+    assert heads(letters(world, after=place)) == [*RECALL, *REPORT]

@@ -18,6 +18,8 @@ DEPLOYED = GENESIS + 1
 HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 ORDER = 2 * HALF_ORDER + 1
 MAX_PAUSE = 7 * DAY
+GRACE = 4 * 3_600
+"""What is left of a pause that is ended."""
 FIFTH = PRICE * DEVIATION // 10_000
 """What one quorum alone may move the price by."""
 RUNNING, ORACLE_STALE, PAUSED = range(3)
@@ -288,14 +290,15 @@ def test_only_the_guardian_pauses_and_resumes(lab: Lab):
     for who in (lab.stranger, lab.issuer, lab.keeper):
         with refuses("pause/not-guardian"):
             lab.prices.send(who, "pause", 60)
-    receipt = pause(lab, 60)
-    assert lab.said(receipt) == [("Paused", {"until": lab.now + 60})]
-    assert lab.prices.call("paused_until") == lab.now + 60
+    receipt = pause(lab, DAY)
+    assert lab.said(receipt) == [("Paused", {"until": lab.now + DAY})]
+    assert lab.prices.call("paused_until") == lab.now + DAY
     for who in (lab.stranger, lab.issuer, lab.keeper):
         with refuses("pause/not-guardian"):
             lab.prices.send(who, "resume")
-    assert lab.said(lab.prices.send(lab.guardian, "resume")) == [("Resumed", {})]
-    assert lab.prices.call("paused_until") == lab.now
+    end = lab.now + GRACE
+    assert lab.said(lab.prices.send(lab.guardian, "resume")) == [("Resumed", {"until": end})]
+    assert lab.prices.call("paused_until") == end
 
 
 @pytest.mark.parametrize(
@@ -316,9 +319,11 @@ def test_a_pause_lasts_at_most_a_week(lab: Lab, seconds: int, code: str):
         pause(lab, seconds)
 
 
-@pytest.mark.parametrize(("resumed", "rested"), [(None, 200), (30, 60), (99, 198)])
+@pytest.mark.parametrize(
+    ("resumed", "rested"), [(None, 2 * DAY), (30, 60 + 2 * GRACE), (99, 198 + 2 * GRACE)]
+)
 def test_between_pauses_is_as_long_as_the_last_one_was(lab: Lab, resumed: int | None, rested: int):
-    pause(lab, 100)
+    pause(lab, DAY)
     began = lab.now
     if resumed is not None:
         lab.wait(resumed)
@@ -358,10 +363,35 @@ def test_a_pause_is_over_at_its_last_second_by_itself(lab: Lab):
 def test_without_a_pause_there_is_nothing_to_end(lab: Lab):
     with refuses("pause/not-paused"):
         lab.prices.send(lab.guardian, "resume")
-    pause(lab, 100)
-    lab.prices.send(lab.guardian, "resume")
-    with refuses("pause/not-paused"):
+
+
+@pytest.mark.parametrize(
+    ("moment", "code"),
+    [
+        (99, ""),
+        (100, "pause/ends-soon"),
+        (GRACE + 99, "pause/ends-soon"),
+        (GRACE + 100, "pause/not-paused"),
+    ],
+)
+def test_a_pause_that_is_ended_lasts_four_hours_more_and_no_longer_than_before(
+    lab: Lab, moment: int, code: str
+):
+    pause(lab, GRACE + 100)
+    lab.wait(moment)
+    if code:
+        with refuses(code):
+            lab.prices.send(lab.guardian, "resume")
+    else:
         lab.prices.send(lab.guardian, "resume")
+        end = lab.now + GRACE
+        lab.wait(GRACE - 1)
+        lab.post()
+        assert lab.prices.call("status") == PAUSED
+        with refuses("pause/ends-soon"):
+            lab.prices.send(lab.guardian, "resume")
+        lab.at(end)
+        assert lab.prices.call("status") == RUNNING
 
 
 def test_why_it_does_not_run(lab: Lab):
@@ -469,17 +499,16 @@ def test_other_rounds_are_not_kept(lab: Lab):
 
 
 def moments(*, length: int) -> list[tuple[int, int, int]]:
-    """(pause, its end as told, its end in fact) of every kind within ``length`` seconds."""
+    """(pause, its end as told, its end in fact) of every kind within ``length`` units of the grace
+    that the end of a pause leaves."""
     spans = [(since, until) for since in range(1, length) for until in range(since + 1, length + 1)]
-    return [
-        (since, until, end) for since, until in spans for end in sorted({since, until - 1, until})
-    ]
+    return [(since, until, end) for since, until in spans for end in range(since + 1, until + 1)]
 
 
 def test_every_overlap_of_age_and_pause_counts_once(lab: Lab):
-    """Against a model that goes second by second: rounds before, in and after a pause, and another
-    pause as soon as there may be one."""
-    heartbeat, span, stories = 3, 8, 0
+    """Against a model that goes unit by unit of four hours: rounds before, in and after a pause,
+    and another pause as soon as there may be one."""
+    heartbeat, span, stories = 3 * GRACE, 8, 0
     prices = deploy(lab, lab.oracles, heartbeat=heartbeat)
     lab.wait(10)
     lab.save()
@@ -497,31 +526,31 @@ def test_every_overlap_of_age_and_pause_counts_once(lab: Lab):
         lab.back()
         began, active = lab.now, prices.call("active_seconds")
         priced, stop, again = None, (0, 0), 2 * end - since
-        for second in range(span):
-            now = began + second
-            if second:
-                lab.wait(1)
+        for unit in range(span):
+            now = began + unit * GRACE
+            if unit:
+                lab.wait(GRACE)
             recent = priced is not None and now <= priced + heartbeat
-            active += recent and second > 0 and not stop[0] < now <= stop[1]
-            if second in (first, then):
+            active += GRACE * (recent and unit > 0 and not stop[0] < now <= stop[1])
+            if unit in (first, then):
                 post(now)
                 priced = now
-            if second == since:
-                prices.send(lab.guardian, "pause", until - since)
-                stop = (now, began + until)
-            if second == end and end < until:
+            if unit == since:
+                prices.send(lab.guardian, "pause", (until - since) * GRACE)
+                stop = (now, began + until * GRACE)
+            if unit == end - 1 and end < until:
                 prices.send(lab.guardian, "resume")
-                stop = (stop[0], now)
-            if second == again and again > since:
-                prices.send(lab.guardian, "pause", 2)
-                stop = (now, now + 2)
+                stop = (stop[0], now + GRACE)
+            if unit == again and again > since:
+                prices.send(lab.guardian, "pause", 2 * GRACE)
+                stop = (now, now + 2 * GRACE)
             recent = priced is not None and now <= priced + heartbeat
             paused = stop[0] <= now < stop[1]
-            story = (since, until, end, first, then, second)
+            story = (since, until, end, first, then, unit)
             assert prices.call("latest")[2:] == (recent and not paused, active), story
         stories += 1
     lab.forget()
-    assert stories > 40
+    assert stories == 30
 
 
 # The set

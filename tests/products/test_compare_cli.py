@@ -125,27 +125,34 @@ def test_on_chain_agrees_and_says_so(capsys: pytest.CaptureFixture[str]) -> None
     asked = ("compare", "strike", "nexo", "--from", "2020-03-12", "--to", "2020-03-12")
     status, out, _ = escrow(capsys, *asked, "--on-chain", "strike")
     assert status == 0
-    assert "strike on both chains, compared: margin_call_at" in out
+    assert "strike on both chains, compared: principal, margin_call_at" in out
+    assert "CONTRACT  call, cure time: 1 d" in out
+    assert "POLICY  call" not in out
     assert "No difference." in out
     assert "Laws broken: none." in out
     shown = json.loads(escrow(capsys, *asked, "--on-chain", "nexo", "--json")[1])["on_chain"]
     assert shown["product"] == "nexo"
     assert shown["differences"] == []
     assert shown["stated"]
+    assert shown["refusals"] == []
+    [sale] = [each for each in shown["rules"] if each["rule"] == "sale"]
+    assert sale["enforced_by"] == "contract"
+    [call] = [each for each in shown["rules"] if each["rule"] == "call"]
+    assert call["enforced_by"] == "lender's policy"
 
 
 def test_on_chain_that_differs_ends_with_1(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    level = '{ bps = 8500, comparator = "above", status = "assumed", source = "x" }'
-    (tmp_path / "strict.toml").write_text(changed(immediate=level), encoding="utf-8")
-    # 85.005 %: above 85 and below 85.01.
-    rows = "1600000000,20000,20000,20000,20000\n1600003600,{0},{0},{0},{0}\n".format("11764.01")
+    # 90.9105 %: above 90.909, where Liquity liquidates, and below 90.92, where the contract does.
+    rows = "1600000000,20000,20000,20000,20000\n1600003600,{0},{0},{0},{0}\n".format("19997.80")
     (tmp_path / "p.csv").write_text(f"unix,open,high,low,close\n{rows}", encoding="utf-8")
-    asked = ("compare", str(tmp_path / "strict.toml"), "--prices", str(tmp_path / "p.csv"))
-    status, out, _ = escrow(capsys, *asked, "--on-chain", "plain")
+    asked = ("compare", "liquity_v2_weth", "--prices", str(tmp_path / "p.csv"))
+    status, out, _ = escrow(capsys, *asked, "--on-chain", "liquity_v2_weth")
     assert status == 1
     assert "DIFFERS  liquidated_at: 1600003600 in the core, None on the chains" in out
+    refusal = "the contract refused what the product does, liquidate/healthy"
+    assert f"REFUSED  2020-09-13 13:26: {refusal}" in out
 
 
 def test_a_chart_is_written(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

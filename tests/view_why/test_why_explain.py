@@ -187,7 +187,7 @@ def samples() -> list[tuple[Escrow, Event]]:
         (lent, sy.OracleStale(Seconds(late + 9), since=late)),
         (lent, sy.PriceMarked(at, new, (last.price,) * 3)),
         (paused, sy.Paused(Seconds(late * 2), Seconds(late * 2 + 5))),
-        (paused, sy.Resumed(at, at)),
+        (paused, sy.Resumed(at, paused.system.pause.until)),
         (lent, sy.OraclesRotated(at, 3)),
         (draft, ln.OfferMade(NOW, TERMS)),
         (offered, ln.OfferAccepted(at)),
@@ -348,6 +348,104 @@ def test_a_liquidation_that_was_21_40_away() -> None:
         "21.40 more owed: a sale",
         "at 71,294.82352941 a coin or less (25.17647059 away): a sale",
     ]
+
+
+DUSTY = {"liquidation": Liquidation.THIRD_PARTY, "min_left": Cents(100_000)}
+
+
+@pytest.mark.parametrize(
+    ("terms", "command", "wait", "then"),
+    [
+        (AUCTION, Take(Role.LIQUIDATOR, NOW, Sats(COIN)), 7_200, ""),
+        (
+            AUCTION,
+            Take(Role.LIQUIDATOR, NOW, Sats(COIN)),
+            7_201,
+            "auction/stale: its price has fallen for 2 h 1 s, and may for 2 h",
+        ),
+        (
+            AUCTION,
+            Take(Role.LIQUIDATOR, NOW, Sats(COIN), most=PriceE8(30_000 * 10**8)),
+            0,
+            # A fifth above the price at the flip.
+            "liquidate/slippage: 33,882.35294117 a coin, and at most 30,000.00 offered",
+        ),
+        (
+            AUCTION,
+            Take(Role.LIQUIDATOR, NOW, Sats(COIN), room=Cents(2_399_999)),
+            0,
+            "",  # All of it is taken: none is left in an auction.
+        ),
+        (
+            DUSTY,
+            Liquidate(Role.LIQUIDATOR, NOW, Liquidation.THIRD_PARTY, pay=Cents(2_300_000)),
+            0,
+            "",
+        ),
+        (
+            DUSTY,
+            Liquidate(Role.LIQUIDATOR, NOW, Liquidation.THIRD_PARTY, pay=Cents(2_300_001)),
+            0,
+            "liquidate/dust: 999.99 would be left, and at least 1,000.00 may",
+        ),
+        (
+            DUSTY,
+            Liquidate(Role.LIQUIDATOR, NOW, Liquidation.THIRD_PARTY, pay=Cents(0)),
+            0,
+            "loan/amount: the amount is zero or too large",
+        ),
+        (
+            {"liquidation": Liquidation.PARTIAL, "target_ltv": Bps(6_000), "bonus_bps": Bps(0)},
+            Liquidate(Role.LIQUIDATOR, NOW, Liquidation.PARTIAL, pay=Cents(1_000)),
+            0,
+            "loan/amount: 10.00 is offered, and 17,647.06 needed",
+        ),
+        (
+            DUSTY,
+            Liquidate(Role.LIQUIDATOR, NOW, Liquidation.THIRD_PARTY, least=Sats(COIN)),
+            0,
+            "liquidate/slippage: 0.89250000 BTC for it, and 1.00000000 BTC wanted",
+        ),
+    ],
+)
+def test_what_is_refused_past_the_level_all_the_same(
+    terms: dict[str, object], command: Take | Liquidate, wait: int, then: str
+) -> None:
+    at = Seconds(NOW + 60)
+    near = price(active(**terms), 29_000, at=at)
+    found = why_not(near, replace(command, at=Seconds(at + wait)))
+    [far] = [each for each in found.distances if each.subject is Subject.PRICE]
+    said = f"refused, {then}" if then else "a sale"
+    assert far.shown == f"at 28,235.29411764 a coin or less (764.70588236 away): {said}"
+    assert far.then == then.partition(":")[0]
+
+
+def test_an_expiry_for_which_there_is_no_room() -> None:
+    at = Seconds(NOW + 60 + DAY + 1)
+    escrow = price(called(**AUCTION), 33_000, at=at)
+    found = why_not(escrow, ExpireCall(Role.OPERATOR, at, room=Cents(2_000_000)))
+    [_, far] = found.distances
+    assert far.shown == (
+        "at 32,000.00 a coin or less (1,000.00 away): refused, auction/cap: 24,000.00 of "
+        "principal, and room for 20,000.00"
+    )
+
+
+def test_the_outlook_says_when_a_level_would_not_sell() -> None:
+    at = Seconds(NOW + 60)
+    near = price(active(**AUCTION), 29_000, at=at)
+    stale = Seconds(at + 7_201)
+    late = played(near, Tick(Role.WATCHER, stale))
+    [found] = [each.finding for each in outlook("0x", late).ahead if each.what == "liquidation"]
+    refused = "refused, auction/stale: its price has fallen for 2 h 1 s, and may for 2 h"
+    assert [far.other for far in found.distances] == [refused] * 2
+    # And where the level is reached already.
+    over = played(price(active(**AUCTION), 28_000, at=at), Tick(Role.WATCHER, stale))
+    found = next(each.finding for each in outlook("0x", over).ahead if each.what == "liquidation")
+    assert found.verdict.endswith(f"away from no sale; yet {refused}")
+    fresh = price(active(**AUCTION), 28_000, at=at)
+    found = next(each.finding for each in outlook("0x", fresh).ahead if each.what == "liquidation")
+    assert found.verdict.endswith("away from no sale")
 
 
 def test_a_liquidation() -> None:

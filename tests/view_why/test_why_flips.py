@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from dataclasses import replace
 
-from flip_lab import flips_event, flips_refusal
+from flip_lab import code_of, flips_event, flips_refusal
 from hypothesis import Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from escrow.core.decide import Command, decide
 from escrow.core.errors import CODES, BadInput, Rejected
 from escrow.core.laws import Step
+from escrow.core.phases import debt_now
+from escrow.core.regions.system import is_fresh
 from escrow.core.roles import Role
+from escrow.core.state import Escrow
 from escrow.core.terms import Liquidation
+from escrow.core.units import HOUR, MAX_MONEY, Cents, PriceE8, Sats, Seconds, muldiv_down
+from escrow.core.verbs.auction import Take
 from escrow.core.verbs.cure import Cure
 from escrow.core.verbs.expire_call import ExpireCall
 from escrow.core.verbs.liquidate import Liquidate
@@ -47,11 +53,40 @@ class Telling(EscrowMachine):
             SEEN[found.what, far.subject.value, far.code] += 1
             assert far.code == refusal.code or far.code in CODES
             flips_refusal(self.escrow, command, far)
+        if refusal.code == "liquidate/healthy":
+            for other in others(self.escrow, command):
+                self._past_the_level(other)
+
+    def _past_the_level(self, command: Command) -> None:
+        """What follows where the level is reached: the sale, or a refusal that is named."""
+        found = explain_refusal(self.escrow, command)
+        for far in found.distances:
+            flips_refusal(self.escrow, command, far)
+            SEEN["then", far.subject.value, far.then] += 1
 
     def teardown(self) -> None:
         if is_open(self.escrow):
             foresee(self)
         super().teardown()
+
+
+def others(escrow: Escrow, command: Command) -> list[Command]:
+    """The same buyer with less money, or later, or asking for more than there is."""
+    debt, held = debt_now(escrow, at=command.at), escrow.token.held
+    match command:
+        case Liquidate():
+            half = replace(command, pay=Cents(muldiv_down(debt, 1, 2)))
+            return [half, replace(command, pay=Cents(0)), replace(command, least=Sats(MAX_MONEY))]
+        case Take():
+            part = replace(command, want=Sats(muldiv_down(held, 1, 10)))
+            system = replace(escrow.system, clock=command.at)
+            late = Seconds(command.at + HOUR + 1)
+            found: list[Command] = [command, part, replace(command, most=PriceE8(1))]
+            if is_fresh(system, at=late):
+                found.append(replace(command, at=late))
+            return [each for each in found if code_of(escrow, each, "") == "liquidate/healthy"]
+        case _:
+            return []
 
 
 def foresee(machine: Telling) -> None:
@@ -65,6 +100,8 @@ def foresee(machine: Telling) -> None:
         "still called": ExpireCall(Role.STRANGER, at),
         "liquidation": Liquidate(buyer, at, kind),
     }
+    if kind is Liquidation.AUCTION:
+        asks["liquidation"] = Take(buyer, at, Sats(MAX_MONEY))
     for ahead in outlook("0x", escrow).ahead:
         assert ahead.finding.verdict
         command = asks.get(ahead.what)
@@ -139,6 +176,11 @@ MUST_SEE = {
     ("Repayment", "amount", ""),
     ("Resumed", "moment", ""),
     ("TokensHeld", "amount", "top-up/no-tokens"),
+    ("then", "price", ""),
+    ("then", "price", "auction/stale"),
+    ("then", "price", "liquidate/dust"),
+    ("then", "price", "liquidate/slippage"),
+    ("then", "price", "loan/amount"),
     ("outlook", "debt", "call/healthy"),
     ("outlook", "debt", "cure/not-restored"),
     ("outlook", "debt", "liquidate/healthy"),

@@ -126,10 +126,14 @@ def test_a_pause_is_ended_by_the_guardian_and_by_nobody_else(world):
         world.pause(60)
     world.advance(hours=1)
     world.resume()
+    assert phase(world) == "DEGRADED(PAUSED)"
+    with pytest.raises(Rejected, match="pause/ends-soon"):
+        world.resume()
+    world.advance(hours=4)
     assert phase(world) == "RUNNING"
     with pytest.raises(Rejected, match="pause/not-paused"):
         world.resume()
-    world.advance(minutes=59)
+    world.advance(hours=4, minutes=59)
     with pytest.raises(Rejected, match="pause/too-soon"):
         world.pause(60)
     world.advance(minutes=1)

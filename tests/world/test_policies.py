@@ -11,13 +11,13 @@ from escrow.actors.verifier import verify
 from escrow.adapters.bitcoin import psbt as bip174
 from escrow.adapters.bitcoin.policy import read_transaction
 from escrow.adapters.bitcoin.taken import path_taken
-from escrow.commands.reserves import prove_world
 from escrow.config import WorldConfig, world_policy
 from escrow.core.errors import BadInput, Refused
 from escrow.core.regions.vault import Recovered
 from escrow.core.units import DAY
 from escrow.custody.read import load_policy, write_policy
 from escrow.ports import OutPoint
+from escrow.sim.reserves import prove_world
 from escrow.world import World
 
 SHORT = {"draw_in": DAY, "term": 3 * DAY, "grace": DAY, "recover_in": DAY}
@@ -291,6 +291,8 @@ def test_who_plays_which_role(new):
     assert cosigner_names(usual) == ("lender", "borrower", "custodian")
     assert new_parties(usual) == ("borrower", "lender", "custodian")
     world = of(new, "two-of-three-recovery")
-    recovery = world.terms() and world._wires.vaults.holder("recovery")
+    recovery = world.terms() and world._wires.vaults.holder(
+        "recovery", borrower=world.party("borrower").address
+    )
     assert recovery.name == "borrower"
     assert of(new, "bank-token").party("safe").address != world.party("custodian").address

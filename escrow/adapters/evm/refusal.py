@@ -112,7 +112,7 @@ class Refusals:
         prices = self._contracts.prices
         quorum, number = prices.call("quorum"), prices.call("last_round")
         system = self._system(at=at, quorum=quorum, number=number)
-        if function == "pause":
+        if function in ("pause", "resume"):
             system = replace(system, pause=self._last_pause())
         told = Escrow(system)
         return _told(refusal, lambda: _ask(told, [_price_command(function, args, by=by, at=at)]))

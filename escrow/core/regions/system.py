@@ -15,6 +15,9 @@ from escrow.core.units import BPS, DAY, Bps, PriceE8, Seconds
 
 MAX_PAUSE: Final = Seconds(7 * DAY)
 """Longest that a guardian may pause at once."""
+RESUME_GRACE: Final = Seconds(14_400)
+"""What is left of a pause that the guardian ends: four hours, in which borrowers can act before
+prices decide again (the most that Aave v3 allows for its liquidation grace)."""
 ORACLE_STALE: Final = "ORACLE_STALE"
 """The last price is too old, or there is none."""
 PAUSED: Final = "PAUSED"
@@ -218,10 +221,11 @@ class Paused:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """A pause is over: the guardian ended it, or its time did."""
+    """A pause is over, or the guardian has said when it will be."""
 
     at: Seconds
     ended: Seconds
+    """When it is over: not before ``at`` if the guardian says so, not after if time has."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from escrow.core.errors import Rejected
-from escrow.core.regions.system import MAX_PAUSE, Paused, Resumed, is_paused
+from escrow.core.regions.system import MAX_PAUSE, RESUME_GRACE, Paused, Resumed, is_paused
 from escrow.core.roles import Role
 from escrow.core.state import Escrow, Event
 from escrow.core.units import Seconds
@@ -23,7 +23,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """``PriceRounds.resume``: the pause is over now."""
+    """``PriceRounds.resume``: the pause ends before its time (T31)."""
 
     by: Role
     at: Seconds
@@ -47,12 +47,16 @@ def pause(escrow: Escrow, command: Pause) -> tuple[Event, ...]:
 
 
 def resume(escrow: Escrow, command: Resume) -> tuple[Event, ...]:
-    """Raises ``pause/…``: not-guardian, not-paused."""
+    """Raises ``pause/…``: not-guardian, not-paused, ends-soon."""
     # WHO
     if command.by is not Role.GUARDIAN:
         raise Rejected("pause/not-guardian", by=command.by.value)
     # WHEN
     if not is_paused(escrow.system, at=command.at):
         raise Rejected("pause/not-paused", now=command.at)
+    assert escrow.system.pause is not None
+    ended, until = Seconds(command.at + RESUME_GRACE), escrow.system.pause.until
+    if ended >= until:
+        raise Rejected("pause/ends-soon", now=command.at, until=until)
     # THEN
-    return (Resumed(command.at, ended=command.at),)
+    return (Resumed(command.at, ended=ended),)

@@ -14,7 +14,7 @@ from escrow.core.sales import auction_life
 from escrow.core.state import Escrow
 from escrow.core.terms import Liquidation, Terms
 from escrow.core.units import Seconds
-from escrow.view.explain import guards, platform
+from escrow.view.explain import guards, later, platform
 from escrow.view.explain.measure import BOOK, INTEREST, by_time, from_time, number, signed
 from escrow.view.explain.parts import SHOWN, Finding, fields_of
 from escrow.view.explain.sales import reasons
@@ -143,6 +143,7 @@ def _levels(escrow: Escrow, loan: ln.Indebted, *, at: Seconds) -> Iterator[Ahead
         said = f"no coins are pledged for the {money(debt)} owed: no level means anything"
         yield Ahead("no coins", Finding(said, (owed,), (INTEREST,)))
         return
+    buyer = later.willing(loan, at=at)
     match loan:
         case ln.Active():
             yield Ahead("call", guards.call(escrow, at=at))
@@ -157,16 +158,19 @@ def _levels(escrow: Escrow, loan: ln.Indebted, *, at: Seconds) -> Iterator[Ahead
                 f"for sale since {SHOWN['seconds'](at - loan.since)}; {money(debt)} repaid ends it"
             )
             owed = number("owed", debt, unit="cents", source=BOOK)
-            yield Ahead("liquidation", Finding(said, (since, owed), (INTEREST,)))
+            found = Finding(said, (since, owed), (INTEREST,))
+            yield Ahead("liquidation", later.now(escrow, buyer, found))
             if loan.terms.liquidation is Liquidation.AUCTION and escrow.system.price is not None:
                 yield Ahead("auction", _auction(escrow, loan, reason, at=at))
             return
     reason_now = breach(escrow, at=at)
     if reason_now is None:
-        yield Ahead("liquidation", guards.liquidation_level(escrow, at=at))
+        level = guards.liquidation_level(escrow, at=at)
+        yield Ahead("liquidation", later.beyond(escrow, buyer, level))
     else:
         # It may be sold now: what could have spared it depends on why.
-        for found in reasons(reason_now, escrow, at=at):
+        first, *others = reasons(reason_now, escrow, at=at)
+        for found in (later.now(escrow, buyer, first), *others):
             yield Ahead("liquidation", found)
     if (
         loan.terms.liquidation is Liquidation.AUCTION

@@ -115,6 +115,8 @@ class Distance:
     """What happens there."""
     rounding: str = "none: it is a whole number"
     """Which way the flip was rounded to a whole unit."""
+    then: str = ""
+    """The refusal that follows there instead, of a guard that is asked later; empty: none."""
 
     @property
     def away(self) -> int:
@@ -154,6 +156,7 @@ class Distance:
             "away": self.away,
             "unit": self.unit,
             "other": self.other,
+            "then": self.then,
             "rounding": self.rounding,
             "shown": self.shown,
         }

@@ -32,6 +32,7 @@ from escrow.core.verbs.withdraw import Withdraw
 from escrow.view.explain import guards, platform, service
 from escrow.view.explain import rulebook as rb
 from escrow.view.explain.clocks import TIMES, until
+from escrow.view.explain.later import beyond
 from escrow.view.explain.measure import (
     BOOK,
     FREE,
@@ -110,9 +111,10 @@ def _measured(escrow: Escrow, command: Command, code: str, refusal: Rejected) ->
         case "cure/not-restored", _:
             return guards.restore(escrow, at=at)
         case "expire/healthy", _:
-            return guards.still_called(escrow, at=at)
+            return beyond(escrow, command, guards.still_called(escrow, at=at))
         case "liquidate/healthy", Redo() | Take() | Liquidate():
-            return _healthy(escrow, at=at)
+            found = _healthy(escrow, at=at)
+            return None if found is None else beyond(escrow, command, found)
         case "offer/expired" | "open/expired", Offer(terms=t) | Refinance(terms=t):
             return until(t, "expires_at", at, code)
         case (

@@ -25,8 +25,9 @@ PRICE: Final = Rule(
 )
 PAUSE: Final = Rule(
     "pause",
-    "only the guardian pauses, for seven days at most, and rests as long as the last pause lasted",
-    ("INV-CLK-5", "INV-CLK-6"),
+    "only the guardian pauses, for seven days at most, and rests as long as the last pause lasted; "
+    "a pause that it ends lasts four hours more",
+    ("INV-CLK-2", "INV-CLK-5", "INV-CLK-6"),
 )
 ROTATION: Final = Rule(
     "oracle set", "the old quorum agreed to another set and the delay passed: PriceRounds checked"

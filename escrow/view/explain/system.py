@@ -6,6 +6,7 @@ from typing import assert_never
 
 from escrow.core.regions.system import (
     MAX_PAUSE,
+    RESUME_GRACE,
     ClockTicked,
     OraclesRotated,
     OracleStale,
@@ -82,8 +83,8 @@ def of_system(event: SystemEvent, before: Escrow) -> Explanation:
             end = number("paused until", until, unit="moment", source="PriceRounds: the guardian")
             if ended < until:
                 found = by_time(
-                    at, Seconds(until - 1), what="the guardian ended its pause", source=end,
-                    code="pause/not-paused",
+                    at, Seconds(until - RESUME_GRACE - 1), what="the guardian ends its pause",
+                    source=end, code="pause/ends-soon",
                 )  # fmt: skip
                 return explained(what, at, rb.PAUSE, found)
             found = from_time(
