@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
 from escrow.core.errors import BadInput
+from escrow.core.roles import Role
 from escrow.core.terms import Liquidation
 from escrow.core.units import BPS, DAY, HOUR, YEAR, Bps, Cents, Sats, Seconds
 from escrow.custody.audit import check
@@ -25,6 +27,12 @@ POLICY: Final = "two-of-three-recovery"
 """Custody policy where nobody names another."""
 CHAIN_ID: Final = 31_337
 """Chain id of local development chains (Hardhat's and anvil's default)."""
+MAX_EXTRA: Final = 200
+"""Most further parties of one world: each costs it keys, registration and cash when it begins."""
+EXTRA_ROLES: Final = frozenset({Role.BORROWER, Role.LIQUIDATOR, Role.STRANGER})
+"""What a further party may be. Lender, operator and signers are one set for a world."""
+_NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_LONGEST_NAME: Final = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +72,10 @@ class WorldConfig:
     """Check every law after every event?"""
     policy: str = POLICY
     """Custody policy of every vault: the name of a shipped one, or TOML text, which is kept."""
+    extra: tuple[str, ...] = ()
+    """Further parties, each ``name:role``, e.g. ``miner-7:borrower``; roles: ``EXTRA_ROLES``. A
+    borrower starts with one block reward (50 BTC) and with cash as the first one, a liquidator
+    with cash as the first one, all may do what parties may do."""
 
     @property
     def deployed_at(self) -> Seconds:
@@ -72,7 +84,8 @@ class WorldConfig:
         return Seconds(self.start - 1)
 
     def __post_init__(self) -> None:
-        """Raises ``BadInput``: ``input/seed``, ``input/time``, ``input/amount``."""
+        """Raises ``BadInput``: ``input/seed``, ``input/time``, ``input/amount``,
+        ``input/party``."""
         if not isinstance(self.seed, int) or isinstance(self.seed, bool):
             raise BadInput("input/seed")
         if not 0 <= self.seed < 2**64:
@@ -95,6 +108,22 @@ class WorldConfig:
             raise BadInput("input/time", rotation_delay=self.rotation_delay)
         if not 1 <= self.miner_blocks <= 50:
             raise BadInput("input/amount", miner_blocks=self.miner_blocks)
+        extra_parties(self)
+
+
+def extra_parties(config: WorldConfig) -> dict[str, Role]:
+    """A world's further parties, in their order. Raises BadInput("input/party")."""
+    if not isinstance(config.extra, tuple) or len(config.extra) > MAX_EXTRA:
+        raise BadInput("input/party", most=MAX_EXTRA)
+    roles = {role.value: role for role in EXTRA_ROLES}
+    found: dict[str, Role] = {}
+    for each in config.extra:
+        name, _, role = each.partition(":") if isinstance(each, str) else ("", "", "")
+        fits = len(name) <= _LONGEST_NAME and _NAME.fullmatch(name) is not None
+        if not fits or role not in roles or name in found:
+            raise BadInput("input/party", party=str(each)[:40])
+        found[name] = roles[role]
+    return found
 
 
 def world_policy(config: WorldConfig) -> Policy:

@@ -79,11 +79,11 @@ class Pace:
             self._find_blocks(stop, last=stop == end)
             self._move(stop)
 
-    def mine(self, blocks: int) -> None:
-        """Find Bitcoin blocks one by one, ten minutes apart."""
+    def mine(self, blocks: int, *, script: bytes | None = None) -> None:
+        """Find Bitcoin blocks one by one, ten minutes apart; their rewards go to ``script``."""
         for _ in range(blocks):
             now = Seconds(self._clock.now + BLOCK_INTERVAL)
-            self._mine_block(now)
+            self._mine_block(now, script=script)
             self._move(now)
 
     def reorg(self, depth: int, *, drop: Sequence[str]) -> None:
@@ -192,8 +192,9 @@ class Pace:
         for i in range(count):
             self._mine_block(Seconds(to - (count - 1 - i) * BLOCK_INTERVAL))
 
-    def _mine_block(self, at: Seconds) -> None:
-        self._bitcoin.mine(time=max(self._block_time(at), self._bitcoin.median_time + 1))
+    def _mine_block(self, at: Seconds, *, script: bytes | None = None) -> None:
+        time = max(self._block_time(at), self._bitcoin.median_time + 1)
+        self._bitcoin.mine(time=time, script_pubkey=script)
 
     def _block_time(self, at: Seconds) -> int:
         return at - block_time_offset(self._config)

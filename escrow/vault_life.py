@@ -85,7 +85,7 @@ def agree_rekey(wires: Wires, loan: str, escrow: Escrow, *, lost: str, at: Secon
     replaced = Counter([*roles, lost])
     vault = wires.vaults.vault(Plan.of(terms), generations=dict(replaced))
     program, generation = "0x" + vault.witness_program.hex(), len(roles) + 1
-    parties = [wires.parties["borrower"], wires.parties["lender"]]
+    parties = wires.sides(terms)
     agreed = tuple(party.role for party in parties if wires.answers(party))
     command = Rekey(Role.OPERATOR, at, program, lost, generation, agreed)
     decide(escrow, command)

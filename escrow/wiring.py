@@ -13,9 +13,9 @@ from escrow.actors.cosigner import Cosigner
 from escrow.actors.generations import Agreement, Generations
 from escrow.actors.operator import Operator
 from escrow.actors.oracle import Oracle
-from escrow.actors.party import Party
+from escrow.actors.party import Party, borrower_at
 from escrow.actors.reckoning import PriceRules
-from escrow.actors.vaults import Plan, Vaults, cosigner_names, new_parties
+from escrow.actors.vaults import BORROWER, Plan, Vaults, cosigner_names, new_parties
 from escrow.adapters.bitcoin.keys import derive_seed
 from escrow.adapters.bitcoin.node import Node
 from escrow.adapters.bitcoin.types import COINBASE_MATURITY
@@ -42,6 +42,7 @@ from escrow.config import (
     FIRST_BLOCK_TIME,
     WorldConfig,
     block_time_offset,
+    extra_parties,
     world_policy,
 )
 from escrow.core.errors import BadInput, EscrowError
@@ -51,6 +52,7 @@ from escrow.core.regions.loan import Indebted
 from escrow.core.regions.system import System, new_system
 from escrow.core.regions.token import outstanding
 from escrow.core.roles import Role
+from escrow.core.terms import Terms
 from escrow.core.units import MAX_MONEY, PriceE8, Seconds
 from escrow.deal import Act
 from escrow.engine import Engine
@@ -85,7 +87,8 @@ def master_seed(config: WorldConfig) -> bytes:
 
 
 def make_parties(config: WorldConfig) -> dict[str, Party]:
-    """Every party, by name."""
+    """Every party, by name. Raises BadInput("input/party") for a further one of a name that the
+    world has."""
     roles = {
         "borrower": Role.BORROWER,
         "lender": Role.LENDER,
@@ -95,7 +98,7 @@ def make_parties(config: WorldConfig) -> dict[str, Party]:
         "guardian": Role.GUARDIAN,
         "operator": Role.OPERATOR,
         "issuer": Role.STRANGER,
-        "registrar": Role.STRANGER,
+        "registrar": Role.REGISTRAR,
         "authority": Role.STRANGER,
         "stranger": Role.STRANGER,
         **{f"oracle-{i + 1}": Role.ORACLE for i in range(config.oracles)},
@@ -104,6 +107,10 @@ def make_parties(config: WorldConfig) -> dict[str, Party]:
     # A role of the policy that nobody here has a name for is played by a party of its own.
     for name in new_parties(world_policy(config)):
         roles.setdefault(name, Role.CUSTODIAN)
+    for name, role in extra_parties(config).items():
+        if name in roles:
+            raise BadInput("input/party", party=name, reason="taken")
+        roles[name] = role
     seed = master_seed(config)
     return {name: Party.from_seed(seed, name=name, role=role) for name, role in roles.items()}
 
@@ -130,6 +137,8 @@ class Wires:
     """The party's own wallet on this world's node."""
     platform: System
     """The platform before the first event."""
+    sides: Callable[[Terms], tuple[Party, Party]]
+    """Borrower and lender of terms, as far as they are of this world."""
     rekeys: list[Agreement] = field(default_factory=list)
     """What borrowers and lenders agreed on new vaults, in order."""
     extras: dict[str, Contract] = field(default_factory=dict)
@@ -201,10 +210,13 @@ def new_wires(config: WorldConfig, vaults_of: VaultsOf, answers: Answers, note: 
     contracts = deploy(_plan(config, parties), account=parties["operator"].account, chain=chain)
     _register(contracts, parties)
     issuer, book = parties["issuer"].account, contracts.book.address
+    of_role = {Role.BORROWER: config.borrower_cash, Role.LIQUIDATOR: config.cash}
+    extra = extra_parties(config)
     for name, cents in (
         ("lender", config.cash),
         ("liquidator", config.cash),
         ("borrower", config.borrower_cash),
+        *((name, of_role[role]) for name, role in extra.items() if role in of_role),
     ):
         contracts.cash.send(issuer, "mint", parties[name].address_bytes, cents)
         contracts.cash.send(parties[name].account, "approve", book, _MAX_UINT)
@@ -225,7 +237,7 @@ def load_wires(
         raise BadInput("world/format", reason="meta")
     try:
         fields = json.loads(data.meta["config"])
-        config = WorldConfig(**fields)
+        config = WorldConfig(**{**fields, "extra": tuple(fields.get("extra", ()))})
         now = Seconds(int(data.meta["now"]))
         market = PriceE8(int(data.meta["market"])) if data.meta["market"] else None
         sealed = int(data.meta["evm_sealed"])
@@ -403,11 +415,11 @@ def _connect(
     )
     cosigners = tuple(
         Cosigner(
-            parties[name],
+            party,
             bitcoin=node,
             evm=evm,
             generations=generations(),
-            session=partial(streams.fresh, f"musig/{name}"),
+            session=partial(streams.fresh, f"musig/{party.name}"),
             prices=PriceRules(
                 heartbeat=config.heartbeat,
                 wide_quorum=config.oracle_wide_quorum,
@@ -415,7 +427,12 @@ def _connect(
             ),
         )
         for name in cosigner_names(policy)
+        for party in _holders(parties, name)
     )
+
+    def sides(terms: Terms) -> tuple[Party, Party]:
+        return borrower_at(parties, terms.borrower), parties["lender"]
+
     wallets: dict[str, Wallet] = {}
 
     def wallet_of(party: Party) -> Wallet:
@@ -425,7 +442,8 @@ def _connect(
 
     operator = Operator(
         parties["operator"],
-        parties=(parties["borrower"], parties["lender"]),
+        sides=sides,
+        holder=lambda role, terms: vaults.holder(role, borrower=terms.borrower),
         attestors=attestors,
         attestor_quorum=config.attestor_quorum,
         cosigners=cosigners,
@@ -434,7 +452,6 @@ def _connect(
         vault_of=lambda loan: vaults_of(loan)[-1],
         vaults_of=vaults_of,
         wallet_of=wallet_of,
-        funders=(parties["borrower"], parties["lender"]),
         answers=answers,
         now=lambda: clock.now,
         clock_at=node.median_time_at,
@@ -485,16 +502,25 @@ def _connect(
         answers=answers,
         wallet=wallet_of,
         platform=platform,
+        sides=sides,
     )
 
 
+def _holders(parties: dict[str, Party], role: str) -> list[Party]:
+    """Who signs for a role: of the borrower's, every borrower, each for its own loans."""
+    if role != BORROWER:
+        return [parties[role]]
+    return [party for party in parties.values() if party.role is Role.BORROWER]
+
+
 def _first_blocks(node: Node, config: WorldConfig, parties: dict[str, Party]) -> None:
-    """The borrower is a miner: the first rewards are its own, and old enough to spend."""
-    total = config.miner_blocks + COINBASE_MATURITY
+    """Borrowers are miners: the first rewards are their own, and old enough to spend."""
+    first, *further = _holders(parties, BORROWER)
+    miners = [*[first] * config.miner_blocks, *further]
+    total = len(miners) + COINBASE_MATURITY
     for i in range(total):
         time = FIRST_BLOCK_TIME - (total - 1 - i) * BLOCK_INTERVAL
-        script = parties["borrower"].script if i < config.miner_blocks else None
-        node.mine(time=time, script_pubkey=script)
+        node.mine(time=time, script_pubkey=miners[i].script if i < len(miners) else None)
 
 
 def _chain(config: WorldConfig, clock: Clock, parties: dict[str, Party]) -> Chain:

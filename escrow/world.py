@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from escrow.actors.observer import Custody
 from escrow.actors.oracle import Report
-from escrow.actors.party import Party
+from escrow.actors.party import Party, borrower_at
 from escrow.actors.vaults import Plan
 from escrow.adapters.bitcoin import psbt as bip174
 from escrow.adapters.bitcoin.taken import recovery_path
@@ -34,10 +34,13 @@ from escrow.adapters.store.codec import state_hash
 from escrow.adapters.store.world_file import WorldData, read_world, write_world
 from escrow.config import LoanDefaults, WorldConfig, block_time_offset
 from escrow.core.decide import decide
+from escrow.core.eligibility import Fact, RuleBook, Value
 from escrow.core.errors import BadInput, Refused, Rejected
+from escrow.core.gates import check_collateral, check_terms_now
 from escrow.core.laws import Step
 from escrow.core.phases import agreed_terms, takes_collateral
 from escrow.core.regions.loan import Accepted, Opened
+from escrow.core.regions.register import Purpose, Register
 from escrow.core.regions.servicing import ServicingPlan
 from escrow.core.regions.token import free
 from escrow.core.roles import Role
@@ -55,12 +58,16 @@ from escrow.core.units import (
     muldiv_up,
 )
 from escrow.core.verbs.accept import Accept
+from escrow.core.verbs.attest import Attest
 from escrow.core.verbs.cancel import Cancel
 from escrow.core.verbs.declare_default import DeclareDefault
 from escrow.core.verbs.impair import Impair, LiftImpairment
 from escrow.core.verbs.offer import Offer
+from escrow.core.verbs.switch_profile import SwitchProfile
+from escrow.core.verbs.transfer import Transfer
 from escrow.core.verbs.withdraw import Withdraw
 from escrow.deal import Act, Deal
+from escrow.eligibility.read import load_profile
 from escrow.engine import PLATFORM
 from escrow.parse import parse_btc, parse_cents, parse_price
 from escrow.recall import states_at
@@ -145,7 +152,11 @@ class World:
             loan: (deal.loan, deal.vault, deal.token, deal.incidents)
             for loan, deal in self.engine.deals.items()
         }
-        return state_hash(self.engine.system, deals)
+        register = self.engine.register
+        if register == Register():
+            return state_hash(self.engine.system, deals)
+        books = {loan: deal.book for loan, deal in self.engine.deals.items()}
+        return state_hash(self.engine.system, deals, register, books)
 
     @property
     def block_time_offset(self) -> int:
@@ -244,9 +255,10 @@ class World:
         principal: str | int | None = None,
         liquidation: str | None = None,
         arbiter: str | None = None,
+        borrower: str = "borrower",
         **changes: int,
     ) -> Terms:
-        """Terms between this world's borrower and lender, with a vault of their own.
+        """Terms between a borrower and this world's lender, with a vault of their own.
 
         ``liquidation`` is ``take-over``, ``third-party``, ``partial`` or ``auction``; ``arbiter``
         the party that decides on disputed calls. Spans count from now. ``changes`` are fields of
@@ -266,9 +278,13 @@ class World:
         maturity = Seconds(self.now + plan.term)
         recover_at = Seconds(maturity + plan.grace + plan.recover_in)
         nonce = len(self.engine.deals)
-        vault = self._wires.vaults.vault(Plan(nonce, Seconds(maturity + plan.grace), recover_at))
+        owner = self.party(borrower)
+        if owner.role is not Role.BORROWER:
+            raise BadInput("input/unknown-party", name=borrower[:40], role=owner.role.value)
+        default_at = Seconds(maturity + plan.grace)
+        vault = self._wires.vaults.vault(Plan(nonce, default_at, recover_at, owner.address))
         return Terms(
-            borrower=self.party("borrower").address,
+            borrower=owner.address,
             lender=self.party("lender").address,
             vault="0x" + vault.witness_program.hex(),
             principal=plan.principal,
@@ -310,24 +326,63 @@ class World:
         if any(d.terms.vault == terms.vault for d in self.loans if d.id != loan):
             raise BadInput("terms/vault", vault=terms.vault[:80], reason="used by another loan")
         with self.act(by, "offer", loan, principal=terms.principal):
-            self.engine.ask(loan, Offer(self._role(by), self.now, terms, plan))
+            self.engine.ask(loan, Offer(self._role(by, terms), self.now, terms, plan))
         return Deal(self, loan)
 
-    def accept(self, loan: Deal | None = None, *, by: str = "borrower") -> Deal:
+    def switch_profile(
+        self, profile: str | RuleBook, *, what_if: bool = False, by: str = "registrar"
+    ) -> RuleBook:
+        """From now on new offers are under these rules: a shipped profile, a TOML file or a book.
+        Loans keep theirs.
+
+        Raises ``BadInput``: ``profile/…``; ``Rejected``: ``profile/not-registrar``,
+        ``profile/unchanged``, ``eligibility/not-in-force`` unless ``what_if``.
+        """
+        book = load_profile(profile).book if isinstance(profile, str) else profile
+        with self.act(by, "switch-profile", profile=book.profile, version=book.version):
+            self.engine.ask(PLATFORM, SwitchProfile(self._role(by), self.now, book, what_if))
+        return book
+
+    def attest(
+        self, party: str, facts: Mapping[str, Value], *, until: int, by: str = "registrar"
+    ) -> None:
+        """The registrar records what it saw evidence of: ``facts`` of a party, as rules call them,
+        counting up to second ``until``. Raises ``Rejected``, ``BadInput``: ``attest/…``."""
+        known = tuple(Fact(name, value) for name, value in facts.items())
+        address = self.party(party).address
+        with self.act(by, "attest", party=party, facts=" ".join(facts)):
+            ask = Attest(self._role(by), self.now, address, known, Seconds(until))
+            self.engine.ask(PLATFORM, ask)
+
+    def transfer(
+        self, *, by: str, to: str, btc: str | int, purpose: Purpose = Purpose.PURCHASE
+    ) -> None:
+        """A holder passes free pledge tokens on, if the rules of today let it: they are asked
+        before anything moves. Raises ``Rejected``: ``eligibility/denied``, ``token/…``."""
+        sender, receiver, sats = self.party(by), self.party(to), parse_btc(btc)
+        with self.act(by, "transfer", to=to, sats=sats, purpose=purpose.value):
+            self.engine.ask(
+                PLATFORM,
+                Transfer(self._role(by), self.now, sender.address, receiver.address, sats, purpose),
+            )
+            pledge = self.evm.contracts.pledge
+            pledge.send(sender.account, "transfer", receiver.address_bytes, sats)
+
+    def accept(self, loan: Deal | None = None, *, by: str | None = None) -> Deal:
         """The borrower signs too; the operator carries both signatures to the escrow book."""
-        deal = self._deal(loan)
+        deal, by = self._owned(loan, by)
         with self.act(by, "accept", deal.id):
-            self.engine.ask(deal.id, Accept(self._role(by), self.now))
+            self.engine.ask(deal.id, Accept(self._role(by, deal.terms), self.now))
         return deal
 
-    def cancel(self, loan: Deal | None = None, *, by: str = "borrower") -> Deal:
+    def cancel(self, loan: Deal | None = None, *, by: str | None = None) -> Deal:
         """End what was never drawn: withdraw the offer, or cancel on the EVM."""
-        deal = self._deal(loan)
+        deal, by = self._owned(loan, by)
         with self.act(by, "cancel", deal.id):
             if isinstance(deal.state.loan, Opened) or deal.state.vault.coins:
                 self._book(by, "cancel", deal)
             else:
-                self.engine.ask(deal.id, Cancel(self._role(by), self.now))
+                self.engine.ask(deal.id, Cancel(self._role(by, deal.terms), self.now))
         return deal
 
     # --- coins and money ---
@@ -346,13 +401,15 @@ class World:
         confirmed, attested, minted, and the tokens pledged to the loan.
 
         Pledging twice is more collateral. Raises ``BadInput("input/amount")``; ``Rejected``:
-        ``mint/amount`` below the smallest deposit, ``pledge/late`` if the loan takes no more;
+        ``mint/amount`` below the smallest deposit, ``pledge/late`` if the loan takes no more,
+        ``eligibility/denied``;
         ``Refused("bitcoin/funds")``.
         """
-        deal = self._deal(loan)
+        deal, by = self._owned(loan)
         sats = self._depositable(deal, btc)
-        with self.act("borrower", "pledge", deal.id, sats=sats):
-            self._send("borrower", deal.vault.script_pubkey, sats)
+        check_collateral(deal.state, at=self.now)
+        with self.act(by, "pledge", deal.id, sats=sats):
+            self._send(by, deal.vault.script_pubkey, sats)
         if wait:
             self.mine(deal.terms.confirmations)
             self.secure(deal)
@@ -361,16 +418,25 @@ class World:
     def pledge_many(
         self, deposits: Sequence[tuple[Deal, str | int]], *, wait: bool = True
     ) -> tuple[Deal, ...]:
-        """The borrower funds several vaults in one transaction, which is cheaper than one each;
-        the rest as ``pledge``, which says what is raised. All or nothing."""
+        """Each borrower funds its vaults in one transaction, which is cheaper than one each, and
+        all of them are in the same block; the rest as ``pledge``, which says what is raised.
+        Nothing is paid unless every borrower can pay."""
         chosen = [(deal, self._depositable(deal, btc)) for deal, btc in deposits]
         if not chosen:
             raise BadInput("input/amount", deposits=0)
+        for deal, _ in chosen:
+            check_collateral(deal.state, at=self.now)
         asked = " ".join(f"{deal.id[:10]}={sats}" for deal, sats in chosen)
-        with self.act("borrower", "pledge-many", PLATFORM, deposits=asked):
-            outputs = [(deal.vault.script_pubkey, sats) for deal, sats in chosen]
-            wallet = self._wires.wallet(self.party("borrower"))
-            self.bitcoin.broadcast(wallet.pay(outputs, feerate=self._feerate()))
+        outputs: dict[str, list[tuple[bytes, Sats]]] = {}
+        for deal, sats in chosen:
+            outputs.setdefault(self._owned(deal)[1], []).append((deal.vault.script_pubkey, sats))
+        actor = next(iter(outputs)) if len(outputs) == 1 else "borrowers"
+        with self.act(actor, "pledge-many", PLATFORM, deposits=asked):
+            feerate = self._feerate()
+            wallets = {name: self._wires.wallet(self.party(name)) for name in outputs}
+            paid = [wallets[name].pay(each, feerate=feerate) for name, each in outputs.items()]
+            for raw in paid:
+                self.bitcoin.broadcast(raw)
         deals = tuple({deal.id: deal for deal, _ in chosen}.values())
         if wait:
             self.mine(max(deal.terms.confirmations for deal in deals))
@@ -378,7 +444,7 @@ class World:
                 self.secure(deal)
         return deals
 
-    def consolidate(self, loan: Deal | None = None, *, by: str = "borrower") -> Deal:
+    def consolidate(self, loan: Deal | None = None, *, by: str | None = None) -> Deal:
         """Gather all coins of the vault that tokens stand on into one; ``by`` pays the miner.
 
         Each coin saves its bytes when the payout comes. Raises Rejected("payout/not-locked") for
@@ -386,7 +452,7 @@ class World:
         """
         return self._swept("consolidate", loan, by, least=2)
 
-    def refresh(self, loan: Deal | None = None, *, by: str = "borrower") -> Deal:
+    def refresh(self, loan: Deal | None = None, *, by: str | None = None) -> Deal:
         """Move the vault's coins to where they are, before a path opens for which less is asked
         (``refresh_by``): each coin rests anew. Raises as ``consolidate``, and BadInput("psbt/path")
         if no path of the policy opens by waiting."""
@@ -418,10 +484,11 @@ class World:
             )
         return deal
 
-    def secure(self, loan: Deal | None = None, *, by: str = "borrower") -> Deal:
+    def secure(self, loan: Deal | None = None, *, by: str | None = None) -> Deal:
         """Pledge every free token of the vault to the loan (``EscrowBook.top_up``)."""
-        deal = self._deal(loan)
+        deal, by = self._owned(loan, by)
         sats = free(deal.state.token)
+        check_collateral(deal.state, at=self.now)
         with self.act(by, "top-up", deal.id, sats=sats):
             self._book(by, "top_up", deal, sats)
         return deal
@@ -431,20 +498,20 @@ class World:
         return self.pledge(loan, btc=btc)
 
     def draw(
-        self, loan: Deal | None = None, amount: str | int | None = None, *, by: str = "borrower"
+        self, loan: Deal | None = None, amount: str | int | None = None, *, by: str | None = None
     ) -> Deal:
         """The borrower draws ``amount``, by default all that the terms allow."""
-        deal = self._deal(loan)
+        deal, by = self._owned(loan, by)
         cents = deal.terms.principal if amount is None else parse_cents(amount)
         with self.act(by, "draw", deal.id, cents=cents):
             self._book(by, "draw", deal, cents)
         return deal
 
     def repay(
-        self, loan: Deal | None = None, amount: str | int | None = None, *, by: str = "borrower"
+        self, loan: Deal | None = None, amount: str | int | None = None, *, by: str | None = None
     ) -> Deal:
         """Anyone pays ``amount``, by default everything owed at this second."""
-        deal = self._deal(loan)
+        deal, by = self._owned(loan, by)
         cents = deal.debt if amount is None else parse_cents(amount)
         with self.act(by, "repay", deal.id, cents=cents):
             if amount is None:
@@ -457,7 +524,7 @@ class World:
         """Call the loan. The operator does so by itself when the level is reached."""
         return self._simple("margin_call", "margin-call", loan, by)
 
-    def cure(self, loan: Deal | None = None, *, by: str = "borrower") -> Deal:
+    def cure(self, loan: Deal | None = None, *, by: str | None = None) -> Deal:
         """Have a restored loan called cured. The operator does so by itself."""
         return self._simple("cure", "cure", loan, by)
 
@@ -465,7 +532,7 @@ class World:
         """Have an unanswered call called expired. The operator does so by itself."""
         return self._simple("expire_call", "expire-call", loan, by)
 
-    def dispute(self, loan: Deal | None = None, *, by: str = "borrower") -> Deal:
+    def dispute(self, loan: Deal | None = None, *, by: str | None = None) -> Deal:
         """The borrower disputes a margin call: it does not expire until ``resolve``."""
         return self._simple("dispute", "dispute", loan, by)
 
@@ -525,15 +592,17 @@ class World:
         """Have an auction's price start from the top. The operator does so by itself."""
         return self._simple("redo", "redo", loan, by)
 
-    def withdraw(self, loan: Deal | None = None, *, btc: str | int, by: str = "borrower") -> Deal:
+    def withdraw(self, loan: Deal | None = None, *, btc: str | int, by: str | None = None) -> Deal:
         """The borrower takes pledged tokens back; ``burn`` then brings the coins. Raises
         ``Rejected``: ``withdraw/…``, ``loan/amount``, ``price/stale``."""
-        deal, sats = self._deal(loan), parse_btc(btc)
+        (deal, by), sats = self._owned(loan, by), parse_btc(btc)
         with self.act(by, "withdraw", deal.id, sats=sats):
             self._book(by, "withdraw", deal, sats)
         return deal
 
-    def substitute(self, loan: Deal | None = None, *, btc: str | int, by: str = "borrower") -> Deal:
+    def substitute(
+        self, loan: Deal | None = None, *, btc: str | int, by: str | None = None
+    ) -> Deal:
         """New coins for as many pledged ones: seen through until they count, and only then are
         the others taken back and paid out (ISO 20022 colr.010 to 012: the taker releases the old
         piece after the new one is received).
@@ -541,10 +610,10 @@ class World:
         Raises ``Rejected``: ``withdraw/…``, ``price/stale``, ``loan/amount`` before a coin moves;
         and what ``pledge`` and ``burn`` raise.
         """
-        deal = self._deal(loan)
+        deal, by = self._owned(loan, by)
         sats, state = self._depositable(deal, btc), deal.state
         both = replace(state, token=replace(state.token, held=Sats(state.token.held + sats)))
-        decide(both, Withdraw(self._role(by), self.now, sats))
+        decide(both, Withdraw(self._role(by, deal.terms), self.now, sats))
         self.pledge(deal, btc=btc)
         self.withdraw(deal, btc=btc, by=by)
         return self.burn(deal, btc=btc, by=by)
@@ -580,6 +649,7 @@ class World:
             new = replace(old, **(fresh | changes))
         except TypeError:
             raise BadInput("scenario/unknown-key", keys=" ".join(sorted(changes))[:80]) from None
+        check_terms_now(deal.state, new, at=self.now)
         with self.act(by, "refinance", deal.id, principal=new.principal, rate_bps=new.rate_bps):
             parties = [self._holder(new.borrower), self._holder(new.lender)]
             if not all(map(self._answers, parties)):
@@ -592,7 +662,7 @@ class World:
         self,
         loan: Deal | None = None,
         *,
-        by: str = "borrower",
+        by: str | None = None,
         btc: str | int | None = None,
         to: str | None = None,
     ) -> Deal:
@@ -600,7 +670,7 @@ class World:
 
         The quorum then pays. Raises ``Rejected``: ``burn/…``; ``BadInput("bitcoin/address")``.
         """
-        deal = self._deal(loan)
+        deal, by = self._owned(loan, by)
         script = self.party(by).script if to is None else parse_address(to)
         most = min(self.tokens_of(by), free(deal.state.token))
         sats = Sats(most) if btc is None else parse_btc(btc)
@@ -623,8 +693,8 @@ class World:
         ``Refused("bitcoin/non-final")`` before the recovery time on Bitcoin's own clock,
         ``Refused("bitcoin/funds")`` if nothing is there.
         """
-        deal = self._deal(loan)
-        vaults, borrower = self._vaults_of(deal.id), self.party("borrower")
+        deal, by = self._owned(loan)
+        vaults, borrower = self._vaults_of(deal.id), self.party(by)
         path, vault = recovery_path(deal.vault) or "recovery", deal.vault
         found = [
             coin
@@ -636,7 +706,7 @@ class World:
         left = Sats(sum(coin.sats for coin in found) - fee)
         if left < dust(borrower.script):
             raise BadInput("bitcoin/funds", found=len(found), left=left)
-        with self.act("borrower", "recover", deal.id, sats=left):
+        with self.act(by, "recover", deal.id, sats=left):
             draft = bip174.create(
                 [coin.outpoint for coin in found],
                 outputs=[(borrower.script, left)],
@@ -648,7 +718,8 @@ class World:
             for each in vaults:
                 if each.script_pubkey in scripts:
                     draft = bip174.update(draft, owner=each, prev_txs=raws, path=path)
-            signed = [bip174.sign(draft, keys=each.keys) for each in self._signers(vault, path)]
+            signers = self._signers(vault, path, borrower=borrower)
+            signed = [bip174.sign(draft, keys=each.keys) for each in signers]
             self.bitcoin.broadcast(bip174.extract(bip174.finalize(bip174.combine(signed))))
         return deal
 
@@ -790,10 +861,15 @@ class World:
         with self.act("world", "advance", PLATFORM, seconds=span):
             self._pace.advance_to(Seconds(self.now + span))
 
-    def mine(self, blocks: int = 1) -> None:
-        """Find Bitcoin blocks, ten minutes apart: time passes with them."""
-        with self.act("miners", "mine", PLATFORM, blocks=blocks):
-            self._pace.mine(blocks)
+    def mine(self, blocks: int = 1, *, to: str = "") -> None:
+        """Find Bitcoin blocks, ten minutes apart: time passes with them.
+
+        The rewards go to the party ``to``, which may spend them a hundred blocks later; by default
+        to nobody in this world. Raises ``BadInput("input/unknown-party")``.
+        """
+        script = self.party(to).script if to else None
+        with self.act(to or "miners", "mine", PLATFORM, blocks=blocks):
+            self._pace.mine(blocks, script=script)
 
     def reorg(self, depth: int, *, drop: Sequence[str] = ()) -> None:
         """Replace the last blocks of Bitcoin by one more than they were, empty ones; what was in
@@ -941,8 +1017,18 @@ class World:
             raise Rejected("loan/unknown")
         return self.loans[-1]
 
-    def _role(self, name: str) -> Role:
-        return self.party(name).role
+    def _owned(self, loan: Deal | None, by: str | None = None) -> tuple[Deal, str]:
+        """A deal, and who acts: where nobody is named its own borrower."""
+        deal = self._deal(loan)
+        return deal, by or borrower_at(self.parties, deal.terms.borrower).name
+
+    def _role(self, name: str, terms: Terms | None = None) -> Role:
+        """What a party is; to a loan that is not its own, a borrower is anyone."""
+        role = self.party(name).role
+        if terms is None or role is not Role.BORROWER:
+            return role
+        owner = borrower_at(self.parties, terms.borrower)
+        return role if name == owner.name else Role.STRANGER
 
     def _holder(self, address: str) -> Party:
         """Whose account this is. Raises ``BadInput("input/unknown-party")``."""
@@ -963,8 +1049,8 @@ class World:
             raise Rejected("pledge/late", loan=deal.phase)
         return sats
 
-    def _swept(self, verb: str, loan: Deal | None, by: str, *, least: int) -> Deal:
-        deal = self._deal(loan)
+    def _swept(self, verb: str, loan: Deal | None, by: str | None, *, least: int) -> Deal:
+        deal, by = self._owned(loan, by)
         payer, vault = self.party(by), deal.vault
         with self.act(by, verb, deal.id):
             coins = found_coins(self._wires, deal.state)
@@ -981,8 +1067,8 @@ class World:
     def _answers(self, party: Party) -> bool:
         return party.name not in self.silent
 
-    def _simple(self, function: str, verb: str, loan: Deal | None, by: str) -> Deal:
-        deal = self._deal(loan)
+    def _simple(self, function: str, verb: str, loan: Deal | None, by: str | None) -> Deal:
+        deal, by = self._owned(loan, by)
         with self.act(by, verb, deal.id):
             self._book(by, function, deal)
         return deal
@@ -990,10 +1076,10 @@ class World:
     def _book(self, by: str, function: str, deal: Deal, *args: object) -> None:
         self.evm.book(self.party(by).account, function, deal.terms, *args)
 
-    def _signers(self, vault: Vault, name: str) -> list[Party]:
+    def _signers(self, vault: Vault, name: str, *, borrower: Party) -> list[Party]:
         """Who signs by a path of their own accord: the first of its roles."""
-        path = vault.policy.path(name)
-        return [self._wires.vaults.holder(role) for role in path.roles[: path.threshold]]
+        path, holder = vault.policy.path(name), self._wires.vaults.holder
+        return [holder(role, borrower=borrower.address) for role in path.roles[: path.threshold]]
 
     def _vaults_of(self, loan: str) -> tuple[Vault, ...]:
         return vaults_of(self._wires, self.engine.deal(loan))

@@ -13,7 +13,7 @@ from transitions import Machine
 
 from escrow.adapters.price.files import Quote
 from escrow.core.units import Cents
-from escrow.products.debt import Owing
+from escrow.products.debt import debt_of
 from escrow.products.level import restored, sats_for
 from escrow.products.model import Basis, Product
 from escrow.products.sale import sell
@@ -40,10 +40,8 @@ class Loan:
     """What the machine's conditions and callbacks ask."""
 
     def __init__(self, product: Product, *, principal: Cents, first: Quote) -> None:
-        self.product, self.owing = (
-            product,
-            Owing(product.repayment, principal=principal, at=first.at),
-        )
+        self.product = product
+        self.owing = debt_of(product.repayment, principal=principal, at=first.at)
         self.quote, self.deadline, self.left = first, None, 0
         self.since: dict[int, int] = {}
         self.called_at = self.sold_at = None
@@ -59,9 +57,8 @@ class Loan:
     def see(self, quote: Quote) -> None:
         self.quote = quote
         due = self.owing.due_at
-        if due is not None and due <= quote.at and not self.owing.is_last:
-            self.owing.pay(self.owing.interest(due), at=due)
-            self.owing.next_due()
+        if due is not None and due <= quote.at:
+            self.owing.meet()
         self.price()
 
     def exposure(self) -> Cents:
@@ -73,8 +70,7 @@ class Loan:
         return level.reached(self.exposure(), held=self.held, price=self.quote.price)
 
     def paid_off(self) -> bool:
-        due = self.owing.due_at
-        return due is not None and due <= self.quote.at and self.owing.is_last
+        return not self.owing.principal
 
     def is_restored(self) -> bool:
         return restored(

@@ -49,7 +49,8 @@ class Operator:
         self,
         party: Party,
         *,
-        parties: tuple[Party, Party],
+        sides: Callable[[Terms], tuple[Party, Party]],
+        holder: Callable[[str, Terms], Party],
         attestors: Sequence[Attestor],
         attestor_quorum: int,
         cosigners: Sequence[Cosigner],
@@ -61,12 +62,12 @@ class Operator:
         clock_at: Callable[[int], int],
         vaults_of: Callable[[str], Sequence[Vault]],
         wallet_of: Callable[[Party], Wallet],
-        funders: Sequence[Party],
     ) -> None:
-        """``funders`` pay, the first that can, for sweeps that a re-key makes due: whoever agrees
-        to that agrees to this."""
+        """``sides`` are borrower and lender of terms, ``holder`` who signs for a role of their
+        vault. The first side that can pays for sweeps that a re-key makes due: whoever agrees to
+        that agrees to this."""
         self.party = party
-        self._parties = parties
+        self._sides = sides
         self._attestors = attestors
         self._attestor_quorum = attestor_quorum
         self._bitcoin = bitcoin
@@ -80,6 +81,7 @@ class Operator:
             bitcoin=bitcoin,
             vault_of=vault_of,
             answers=answers,
+            holder=holder,
             tell=self.refusals.append,
             clock_at=clock_at,
         )
@@ -87,7 +89,6 @@ class Operator:
         self.sweeper = Sweeper(self.payer, bitcoin=bitcoin, wallet_of=wallet_of)
         """Its hand in sweeps."""
         self._vaults_of = vaults_of
-        self._funders = funders
 
     def perform(self, loan: str, escrow: Escrow, effect: Effect) -> bool:
         """Do what is owed. Says whether anything was done; what could not be stays owed. One that
@@ -98,7 +99,7 @@ class Operator:
         try:
             match effect:
                 case OpenOnEvm():
-                    signatures = self.signed(terms, *self._parties)
+                    signatures = self.signed(terms, *self._sides(terms))
                     self._evm.book(self.party.account, "open", terms, *signatures)
                 case AttestDeposit(outpoint=outpoint):
                     self._mint(OutPoint.parse(outpoint), agreed)
@@ -141,14 +142,14 @@ class Operator:
         vaults = self._vaults_of(loan)
         lost = [each.role for each in escrow.vault.generations[number:]]
         coins = [coin for each in places if (coin := self._bitcoin.coin(each)) is not None]
-        refused: list[EscrowError] = []
-        for funder in self._funders:
+        terms, refused = agreed_terms(escrow), list[EscrowError]()
+        for funder in self._sides(terms):
             if not self._answers(funder):
                 continue
             try:
                 self.sweeper.sweep(
                     coins,
-                    terms=agreed_terms(escrow),
+                    terms=terms,
                     old=vaults[number],
                     new=vaults[-1],
                     funder=funder,

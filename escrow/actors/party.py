@@ -6,6 +6,7 @@ adding a party never changes another's keys.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from eth_account import Account
@@ -46,3 +47,9 @@ class Party:
     def address_bytes(self) -> bytes:
         """EVM address, 20 bytes."""
         return bytes.fromhex(self.address[2:])
+
+
+def borrower_at(parties: Mapping[str, Party], address: str) -> Party:
+    """The borrower whose account this is; the world's first where it is no borrower's."""
+    found = (p for p in parties.values() if p.role is Role.BORROWER and p.address == address)
+    return next(found, parties[Role.BORROWER.value])

@@ -48,14 +48,17 @@ class Payer:
         bitcoin: BitcoinPort,
         vault_of: Callable[[str], Vault],
         answers: Callable[[Party], bool],
+        holder: Callable[[str, Terms], Party],
         tell: Callable[[EscrowError], None],
         clock_at: Callable[[int], int],
     ) -> None:
-        """``clock_at`` is Bitcoin's own clock at a height (BIP-113): it opens relative locks."""
+        """``holder`` says who signs for a role of these terms' vault; ``clock_at`` is Bitcoin's own
+        clock at a height (BIP-113): it opens relative locks."""
         self._cosigners = cosigners
         self._bitcoin = bitcoin
         self._vault_of = vault_of
         self._answers = answers
+        self._holder = holder
         self._tell = tell
         self._clock_at = clock_at
         self.held: dict[str, dict[str, bytes]] = {}
@@ -263,8 +266,8 @@ class Payer:
         """The draft with as many signatures as the path asks for, each after its signer's own
         review; roles ``without`` a key are not asked. Raises Refused("cosigner/absent") if too
         few answer, else why the last refused."""
-        roles = set(path.roles).difference(without)
-        asked = [each for each in self._cosigners if each.party.name in roles]
+        names = {self._holder(role, terms).name for role in path.roles if role not in set(without)}
+        asked = [each for each in self._cosigners if each.party.name in names]
         answering = [each for each in asked if self._answers(each.party)]
         # Nobody signs what too few could complete.
         if len(answering) < path.threshold:

@@ -1,8 +1,8 @@
 """The vaults of a world: one custody policy, compiled for each loan with its parties' own keys.
 
-A role is played by the party of its name. The role ``recovery``, held by a party of the world,
-is that party's recovery account; every other role is a party by itself, since a key that lives
-elsewhere is somebody else's to ask.
+A role is played by the party of its name, the borrower's by the borrower of the terms. The role
+``recovery``, held by a party of the world, is that party's recovery account; every other role is a
+party by itself, since a key that lives elsewhere is somebody else's to ask.
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from escrow.actors.party import Party
+from escrow.actors.party import Party, borrower_at
 from escrow.adapters.bitcoin.keys import VaultKey
 from escrow.adapters.bitcoin.vault import Vault, compile_vault
 from escrow.core.terms import Terms
 from escrow.core.units import Seconds
 from escrow.custody.policy import After, Moment, Path, Policy, Role
 
+BORROWER: Final = "borrower"
+"""Role that each loan's own borrower plays."""
 RECOVERY: Final = "recovery"
 """Role whose key is on its holder's recovery account (``Keys.recovery_key``)."""
-_FIRST: Final = ("lender", "borrower")
+_FIRST: Final = ("lender", BORROWER)
 _GENERATION_BITS: Final = 20
 
 
@@ -36,11 +38,14 @@ class Plan:
     """World time from which the loan is in default if unpaid."""
     recover_at: Seconds
     """World time of the recovery."""
+    borrower: str
+    """Whose keys the borrower's are: its EVM address."""
 
     @classmethod
     def of(cls, terms: Terms) -> Plan:
         """Read off the terms."""
-        return cls(terms.nonce, Seconds(terms.maturity + terms.grace), terms.recover_at)
+        default_at = Seconds(terms.maturity + terms.grace)
+        return cls(terms.nonce, default_at, terms.recover_at, terms.borrower)
 
 
 def is_recovery(policy: Policy, role: Role) -> bool:
@@ -88,9 +93,7 @@ class Vaults:
             self._made[place] = compile_vault(
                 self.policy,
                 keys={
-                    role.name: self._key(
-                        role, plan.nonce + (generations.get(role.name, 0) << _GENERATION_BITS)
-                    )
+                    role.name: self._key(role, plan, generation=generations.get(role.name, 0))
                     for role in self.policy.roles
                 },
                 moments={
@@ -108,11 +111,16 @@ class Vaults:
             found["0x" + vault.witness_program.hex()] = role.name
         return found
 
-    def holder(self, role: str) -> Party:
-        """The party that signs for a role. Raises ``KeyError``."""
+    def holder(self, role: str, *, borrower: str) -> Party:
+        """The party that signs for a role of the vault of this borrower, an EVM address. Raises
+        ``KeyError``."""
         found = self.policy.role(role)
-        return self._parties[found.holder if is_recovery(self.policy, found) else role]
+        name = found.holder if is_recovery(self.policy, found) else role
+        if name == BORROWER:
+            return borrower_at(self._parties, borrower)
+        return self._parties[name]
 
-    def _key(self, role: Role, index: int) -> VaultKey:
-        keys = self.holder(role.name).keys
+    def _key(self, role: Role, plan: Plan, *, generation: int) -> VaultKey:
+        keys = self.holder(role.name, borrower=plan.borrower).keys
+        index = plan.nonce + (generation << _GENERATION_BITS)
         return keys.recovery_key(index) if is_recovery(self.policy, role) else keys.vault_key(index)

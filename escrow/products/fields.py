@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from datetime import date
 from enum import Enum
 from fractions import Fraction
 from typing import Any, Final, TypeVar
@@ -18,6 +19,7 @@ from escrow.core.errors import BadInput
 from escrow.core.units import BPS, MAX_CENTS, Bps, Cents, Seconds
 from escrow.products.level import Level, ltv_of_bps, ltv_of_health, ltv_of_ratio
 from escrow.products.model import Parameter
+from escrow.schedules.cycle import parse_cycle, parse_period
 
 MAX_FILE: Final = 64 * 1024
 """Longest product file, in bytes (of text: in characters)."""
@@ -29,7 +31,8 @@ MAX_DOTS: Final = 200
 _E = TypeVar("_E", bound=Enum)
 _SPANS: Final = {"seconds": 1, "minutes": 60, "hours": 3_600, "days": 86_400}
 _RATIOS: Final = ("bps", "ctp_percent", "cr_percent", "health_factor")
-_UNITS: Final = {*_SPANS, *_RATIOS, "count", "amount", "value", "percent", "cents", "months", "ltv"}
+_OTHERS: Final = ("count", "amount", "value", "percent", "cents", "months", "ltv", "period", "date")
+_UNITS: Final = {*_SPANS, *_RATIOS, *_OTHERS}
 """Everything that is a unit somewhere, or that people take for one."""
 _PROVENANCE: Final = ("status", "source")
 _STRICT: Final = {"above": True, "at-or-above": False}
@@ -113,6 +116,11 @@ class Section:
         """A refusal of this key."""
         return self._page.bad(code, f"{self.path}.{key}", **facts)
 
+    def assume(self, key: str, source: str) -> None:
+        """Note a term that is not in the file, and what is assumed for it."""
+        line = self._page.lines.get(self.path, 1)
+        self._page.parameters.append(Parameter(f"{self.path}.{key}", False, source, line))
+
     def text(self, key: str, *, longest: int, pattern: re.Pattern[str] | None = None) -> str:
         """Plain text, which needs no provenance; a paragraph in the file is one line here."""
         found = self._take(key)
@@ -144,6 +152,30 @@ class Section:
             return None
         return self.span(key, low, high)
 
+    def period(self, key: str, *, repeats: bool = False) -> str:
+        """A time by the calendar, ``P1M``; one that repeats may say what becomes of its last
+        stub, ``P1ML0``. BadInput("product/endless") for none at all."""
+        found = self._term(key, ("period",))[1]
+        text = found if isinstance(found, str) else ""
+        try:
+            leads_nowhere = parse_period(text.partition("L")[0] if repeats else text).is_zero
+            if repeats and not leads_nowhere:
+                parse_cycle(text)
+        except BadInput as error:
+            reason = str(error.facts["reason"])
+            raise self.bad("product/value", key, reason=reason) from error
+        if leads_nowhere:
+            raise self.bad("product/endless", key, reason="no time at all")
+        return text
+
+    def day(self, key: str) -> date:
+        """A date of TOML, since 1970."""
+        found = self._term(key, ("date",))[1]
+        # A moment is a date to Python, and none to TOML.
+        if type(found) is not date or found.year < 1970:
+            raise self.bad("product/value", key, reason="not a date like 2026-02-01, since 1970")
+        return found
+
     def cents(self, key: str) -> Cents:
         """An amount of money, as text."""
         _, found = self._term(key, ("amount",))
@@ -154,12 +186,12 @@ class Section:
         return Cents(cents)
 
     def choice(self, key: str, kind: type[_E]) -> _E:
-        """A member of an enum, by value."""
+        """A member of an enum, by value; files write hyphens."""
         found = self._term(key, ("value",))[1]
-        for member in kind:
-            if member.value == found:
-                return member
-        known = " ".join(str(member.value) for member in kind)
+        names = {str(member.value).replace("_", "-"): member for member in kind}
+        if isinstance(found, str) and found in names:
+            return names[found]
+        known = ", ".join(names)
         raise self.bad("product/value", key, reason=f"none of {known}")
 
     def flag(self, key: str) -> bool:

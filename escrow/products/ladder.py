@@ -29,7 +29,7 @@ from escrow.core.units import (
     muldiv_up,
 )
 from escrow.products.calls import Calls
-from escrow.products.debt import Owing
+from escrow.products.debt import debt_of
 from escrow.products.level import debt_for, restored, sats_for
 from escrow.products.model import Basis, CureBy, DutchAuction, Product, SoftBands
 from escrow.products.outcome import Answer, End, Habit, Outcome
@@ -88,10 +88,11 @@ class Ladder:
     ) -> None:
         """The fewest coins that meet the initial level at ``price`` are pledged.
 
-        Raises ``Rejected("draw/above-initial-ltv")`` for bands that the price is too low for.
+        Raises ``Rejected("draw/above-initial-ltv")`` for bands that the price is too low for;
+        BadInput ``schedule/…`` for a plan that cannot be laid from that day on.
         """
         self._product, self._habit = product, habit or Habit()
-        self._owing = Owing(product.repayment, principal=principal, at=at)
+        self._owing = debt_of(product.repayment, principal=principal, at=at)
         self._price = self._call_price = price
         self.at = self._now = at
         """Time of the last price."""
@@ -181,8 +182,6 @@ class Ladder:
             self._answer(at)
         while self.ended is End.OPEN and (self._owing.due_at or _NEVER) <= at:
             self._pay_due(self._owing.due_at or at)
-            if self._default_at is not None:
-                break
         if self.ended is not End.OPEN or at - self.at > self._product.price.heartbeat:
             return
         # 2: notices and margin calls.
@@ -191,17 +190,15 @@ class Ladder:
         self._realise(at)
 
     def _pay_due(self, at: Seconds) -> None:
-        if self._habit.answer is Answer.ABSENT:
+        if self._habit.answer is Answer.ABSENT and self._owing.due() > 0:
+            self._owing.miss()
             if self._default_at is None:
                 self._default_at = Seconds(at + self._product.repayment.grace)
             return
-        if not self._owing.is_last:
-            self._tally.repaid += self._owing.pay(self._owing.interest(at), at=at)
-            self._owing.next_due()
-            return
-        self._tally.repaid += self._owing.pay(self._owing.owed(at), at=at)
-        self._tally.returned += self._held
-        self._end(End.REPAID, at)
+        self._tally.repaid += self._owing.meet()
+        if not self._owing.principal:
+            self._tally.returned += self._held
+            self._end(End.REPAID, at)
 
     def _margin(self, at: Seconds) -> None:
         debt, held = self._exposure(at), self._held
@@ -369,6 +366,9 @@ class Ladder:
         """
         self.above, self.below, self.until = _NO_PRICE, _NO_PRICE, self.at
         if self.ended is not End.OPEN or self._calls.lapsed or self._auction_since is not None:
+            return
+        if self._is_default(self._now) or (self._answer_at or _NEVER) <= self._now:
+            # What is left after a sale is sold at the next price; what is answered at once, then.
             return
         moments = [m - 1 for m in (*self._walls(), *self._actives()) if m > self._now]
         self.until = Seconds(min([self._now + _HORIZON, *moments]))

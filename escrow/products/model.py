@@ -11,6 +11,8 @@ from fractions import Fraction
 
 from escrow.core.units import Bps, Cents, Seconds
 from escrow.products.level import Level
+from escrow.schedules.accrual import Fixing
+from escrow.schedules.plan import Plan
 
 
 class Basis(Enum):
@@ -44,16 +46,25 @@ class Lapse(Enum):
 
 
 class Pays(Enum):
-    """When what is paid. Instalments of principal are ``escrow.schedules``' business."""
+    """When what is paid. The first four run by the second, actual/365; the others by the days of
+    a calendar, as ``escrow.schedules`` lays them."""
 
     AT_END = "at-end"
-    """Interest accrues each second, actual/365; all is due at the end of the term."""
+    """Interest accrues; all is due at the end of the term."""
     EVERY = "every"
     """Interest alone is due each so many days, principal at the end."""
     FULL_TERM = "full-term"
     """The interest of the whole term is owed from the first second."""
     OPEN = "open"
     """Interest accrues, and there is no term."""
+    BULLET = "bullet"
+    """All is due at the end of the term."""
+    INTEREST_ONLY = "interest-only"
+    """Interest is due in instalments, principal at the end."""
+    ANNUITY = "annuity"
+    """Instalments of the same amount."""
+    LINEAR = "linear"
+    """Instalments of the same part of the principal, and the interest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,15 +187,22 @@ class Repayment:
     pays: Pays
     """When what is paid."""
     rate_bps: Bps
-    """Interest a year."""
+    """Interest a year; where there is an index, the spread over it."""
     fee_bps: Bps
     """Origination fee, of the principal; paid in money when the loan is drawn."""
     term: Seconds | None
-    """From drawing to maturity; none under ``OPEN``."""
+    """From drawing to maturity; none under ``OPEN``, and where a plan says it."""
     every: Seconds | None
     """From one payment of interest to the next; only under ``EVERY``."""
     grace: Seconds
     """From a missed payment to default."""
+    late_bps: Bps = Bps(0)
+    """Interest a year on what is overdue, from its due date, on top of the principal's own."""
+    plan: Plan | None = None
+    """The instalments, at ``rate_bps``; none where interest runs by the second."""
+    index: tuple[Fixing, ...] = ()
+    """What a floating rate follows, rising in time. Before the first and after the last of them
+    the nearest is assumed."""
 
 
 @dataclass(frozen=True, slots=True)

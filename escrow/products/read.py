@@ -34,13 +34,36 @@ Every term is a table of its value under the name of its unit, and of where it i
     heartbeat = { seconds = 3600, … }
     deviation = { bps = 150, … }
 
-    [repayment]
+    [repayment]                         # by the second, actual/365
     pays = { value = "at-end", … }      # every, full-term, open
     rate = { bps = 1200, … }            # a year; below 0 only with negative = { value = true }
     fee = { bps = 100, … }              # of origination
     term = { days = 365, … }            # but for open
     every = { days = 30, … }            # only for every
     grace = { days = 10, … }
+    late = { bps = 2000, … }            # optional, as is every key below that says so; a year
+
+    [repayment]                         # or by the calendar, in instalments
+    pays = { value = "annuity", … }     # linear, interest-only, bullet
+    rate = { bps = 1200, … }            # never below 0
+    term = { period = "P24M", … }
+    every = { period = "P1M", … }       # but for bullet; P3ML0: quarters with a long last stub
+    day_count = { value = "A/365F", … } # A/360, A/A ISDA, 30E/360, 30E/360 ISDA
+    calendar = { value = "MF", … }      # optional: Monday to Friday; with it
+    convention = { value = "SCMF", … }  #   where a payment goes, as schedules.calendars names it
+    end_of_month = { value = true, … }  # optional
+    rounding = { value = "up", … }      # optional: down, nearest; up without it
+    capitalise = { period = "P3M", … }  # optional: so long interest is added to the debt
+    prepayment = { value = "accrued-only", … }  # or full-period
+    …                                   # fee, grace, late as above
+
+    spread = { bps = 700, … }           # a floating rate, instead of rate
+    reset = { period = "P1M", … }       #   cycle of the days on which it is fixed anew
+    floor = { bps = 0, … }              #   optional, and so is cap
+
+    [[key_rate]]                        # what it follows, rising in time
+    from = { date = 2026-02-01, … }
+    rate = { bps = 1600, … }
 
     [custody]
     confirmations = { count = 6, … }
@@ -64,8 +87,8 @@ from typing import Final
 
 from escrow.core.bands import MAX_BANDS, MIN_BANDS
 from escrow.core.errors import BadInput
-from escrow.core.terms import MAX_BONUS, MAX_RATE, MAX_SPAN
-from escrow.core.units import BPS, DAY, HOUR, YEAR, Bps, Cents, Seconds
+from escrow.core.terms import MAX_BONUS, MAX_SPAN
+from escrow.core.units import BPS, DAY, Bps, Cents, Seconds
 from escrow.products.check import check
 from escrow.products.fields import MAX_FILE, Page, Section
 from escrow.products.model import (
@@ -77,17 +100,13 @@ from escrow.products.model import (
     Liquidation,
     MarketSale,
     PartialSale,
-    Pays,
     PriceRule,
     Product,
-    Repayment,
     SoftBands,
     TakeOver,
     ThirdParty,
 )
-
-MAX_TERM: Final = Seconds(30 * YEAR)
-"""Longest term."""
+from escrow.products.repayment import read_repayment
 
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9_]{0,39}")
 
@@ -139,11 +158,11 @@ def read_product(text: str | bytes) -> Product:
 
     Raises BadInput: ``product/format`` if it is no TOML or too large, ``product/unknown-key``,
     ``product/missing-key``, ``product/value``, ``product/unit``, ``product/provenance``, and what
-    ``check`` raises; ``at`` and ``line`` say where.
+    ``check`` and ``read_repayment`` raise; ``at`` and ``line`` say where.
     """
     page = Page(text)
     about, levels = page.section("product"), page.section("levels")
-    repayment = _repayment(page.section("repayment"))
+    repayment = read_repayment(page)
     size = page.section("size")
     calls = tuple(_call(each) for each in page.sections("call", most=4))
     initial = levels.ratio("initial")
@@ -232,22 +251,6 @@ def _price(table: Section) -> PriceRule:
         table.bps("deviation", 0, BPS),
         table.count("to_call", 1, sources),
     )
-
-
-def _repayment(table: Section) -> Repayment:
-    pays = table.choice("pays", Pays)
-    negative = table.flag("negative") if "negative" in table else False
-    rate = table.bps("rate", -MAX_RATE, MAX_RATE)
-    if rate < 0 and not negative:
-        raise table.bad("product/rate", "rate", rate_bps=rate)
-    if pays is not Pays.OPEN and "term" not in table:
-        raise table.bad("product/endless", "term", reason=f"{pays.value} needs a term")
-    term = None if pays is Pays.OPEN else table.span("term", HOUR, MAX_TERM)
-    every = table.span("every", 0, MAX_TERM) if pays is Pays.EVERY else None
-    if every == 0:
-        raise table.bad("product/endless", "every", reason="no time between two payments")
-    fee, grace = table.bps("fee", 0, MAX_BONUS), table.span("grace", 0, YEAR)
-    return Repayment(pays, rate, fee, term, every, grace)
 
 
 def _shown(name: str) -> str:

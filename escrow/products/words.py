@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import assert_never
+from typing import Final, assert_never
 
 from escrow.core.units import BPS, Cents, Seconds
 from escrow.products.check import steps_to_par
@@ -18,10 +18,23 @@ from escrow.products.model import (
     PartialSale,
     Pays,
     Product,
+    Repayment,
     SoftBands,
     TakeOver,
     ThirdParty,
 )
+from escrow.schedules.accrual import Fixing, day_of
+from escrow.schedules.calendars import Convention
+from escrow.schedules.cycle import Period, parse_period
+from escrow.schedules.plan import Kind, Plan, Prepayment, Rounding
+
+_MOST_STEPS: Final = 4
+"""Most steps of a key rate that are all told."""
+_ROUNDS: Final = {
+    Rounding.UP: "up to the cent",
+    Rounding.DOWN: "down to the cent",
+    Rounding.NEAREST: "to the nearest cent",
+}
 
 
 def explain(product: Product) -> Iterator[str]:
@@ -139,23 +152,99 @@ def _sale(kind: Liquidation) -> str:
 
 
 def _costs(product: Product) -> Iterator[str]:
-    plan = product.repayment
-    term = "" if plan.term is None else f", {_span(plan.term)}"
-    how = {
-        Pays.AT_END: "all due at the end",
-        Pays.EVERY: f"interest due each {_span(plan.every or Seconds(0))}, principal at the end",
-        Pays.FULL_TERM: "the interest of the whole term owed from the start",
-        Pays.OPEN: "no term",
-    }[plan.pays]
-    rate, fee = _percent(plan.rate_bps), _percent(plan.fee_bps)
-    yield f"Costs {rate} a year and {fee} at first{term}; {how}."
-    if plan.term is not None:
-        yield f"In default {_span(plan.grace)} after a missed payment."
+    terms = product.repayment
+    rate, fee = _percent(terms.rate_bps), _percent(terms.fee_bps)
+    rate = f"the key rate and {rate}" if terms.index else rate
+    if terms.plan is not None:
+        term = f", {_calendar(terms.plan.term)}"
+    else:
+        term = "" if terms.term is None else f", {_span(terms.term)}"
+    yield f"Costs {rate} a year and {fee} at first{term}; {_how(terms)}."
+    if terms.plan is not None:
+        yield from _plan(terms.plan, terms.index)
+    if terms.pays is not Pays.OPEN:
+        late = f"Costs {_percent(terms.late_bps)} a year more" if terms.late_bps else "No more"
+        yield f"{late} on what is overdue; in default {_span(terms.grace)} after a missed payment."
     yield f"Coins count after {product.confirmations} confirmations."
     if product.least is not None or product.most is not None:
         low = "any" if product.least is None else _money(product.least)
         high = "any" if product.most is None else _money(product.most)
         yield f"Loans from {low} to {high}."
+
+
+def _how(terms: Repayment) -> str:
+    each = "" if terms.plan is None else _calendar(terms.plan.every, each=True)
+    match terms.pays:
+        case Pays.AT_END | Pays.BULLET:
+            return "all due at the end"
+        case Pays.EVERY:
+            due = _span(terms.every or Seconds(0))
+            return f"interest due each {due}, principal at the end"
+        case Pays.FULL_TERM:
+            return "the interest of the whole term owed from the start"
+        case Pays.OPEN:
+            return "no term"
+        case Pays.INTEREST_ONLY:
+            return f"interest due each {each}, principal at the end"
+        case Pays.ANNUITY:
+            return f"the same amount due each {each}, first of all for interest"
+        case Pays.LINEAR:
+            return f"the same part of the principal due each {each}, and the interest"
+        case _:
+            assert_never(terms.pays)
+
+
+def _plan(plan: Plan, index: tuple[Fixing, ...]) -> Iterator[str]:
+    """What instalments depend on beside the rate."""
+    if index:
+        steps = [f"{_percent(each.bps)} from {day_of(each.at).isoformat()}" for each in index]
+        if len(steps) > _MOST_STEPS:
+            steps = [steps[0], f"{len(steps) - 2} more", steps[-1]]
+        bounds = [
+            f", never {word} {_percent(bps)}"
+            for word, bps in (("below", plan.floor_bps), ("above", plan.cap_bps))
+            if bps is not None
+        ]
+        yield (
+            f"The rate is fixed anew each {_calendar(plan.reset, each=True)}{''.join(bounds)}. Key "
+            f"rate: {', '.join(steps)}; before and after, the nearest is assumed."
+        )
+    if plan.capitalise:
+        yield f"For the first {_calendar(plan.capitalise)} interest is added to the debt instead."
+    yield (
+        f"Days count as {plan.day_count.value}; each payment is rounded once, "
+        f"{_ROUNDS[plan.rounding]}."
+    )
+    if plan.convention is not Convention.NOS:
+        runs = "the day before it is moved" if plan.convention.calculates_first else "that day"
+        yield (
+            f"No payment on a Saturday or Sunday: it moves {_moves(plan.convention)}, and interest "
+            f"runs to {runs}."
+        )
+    if plan.end_of_month:
+        yield "A loan drawn on the last day of a short month pays on the last day of each."
+    whole = plan.prepayment is Prepayment.FULL_PERIOD
+    owes = "of the whole running period" if whole else "until then"
+    anew = "; what is left is spread anew" if plan.kind in (Kind.ANNUITY, Kind.LINEAR) else ""
+    yield f"Who repays early owes the interest {owes}{anew}."
+
+
+def _moves(convention: Convention) -> str:
+    """Where to; ``M`` keeps it within its month."""
+    other = ", within its month" if "M" in convention.value else ""
+    to = "on to the next Monday" if convention.value.endswith("F") else "back to the Friday"
+    return to + other
+
+
+def _calendar(text: str, *, each: bool = False) -> str:
+    """``P24M``: 24 months; in "each …": ``P1M`` is a month."""
+    period = parse_period(text.partition("L")[0]) if text else Period()
+    parts = [(period.months, "month"), (period.days, "day")]
+    if each and sum(parts[n][0] for n in (0, 1)) == 1:
+        return next(name for count, name in parts if count)
+    return " and ".join(
+        f"{count} {name}{'s' if count > 1 else ''}" for count, name in parts if count
+    )
 
 
 def _at(level: Level) -> str:

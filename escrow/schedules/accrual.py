@@ -6,17 +6,19 @@ bank sends. ``core.rules`` accrues each second; the two agree on whole days of a
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from fractions import Fraction
+from itertools import islice
 from typing import Final
 
 from escrow.core.errors import BadInput
 from escrow.core.units import DAY, Bps, Cents, Seconds
 from escrow.schedules.cycle import add, parse_cycle, parse_period, regular
 from escrow.schedules.daycount import year_fraction
-from escrow.schedules.plan import MAX_RATE, Kind, Plan, rate_of, round_cents
+from escrow.schedules.plan import MAX_RATE, Plan, rate_of, round_cents
 
 MAX_MOMENT: Final = Seconds(253_402_300_799)
 """The last second of the year 9999: dates end there."""
@@ -45,34 +47,75 @@ def moment(day: date, *, like: Seconds) -> Seconds:
     return Seconds((day.toordinal() - _EPOCH) * DAY + like % DAY)
 
 
-def rate_at(
-    plan: Plan, *, start: date, day: date, fixings: Sequence[Fixing] = ()
-) -> tuple[Bps, date | None]:
-    """The rate that applies on ``day``, and the next reset after it.
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A rate, from a day on."""
 
-    ``FLOATING``: the last fixing at or before the last reset date, and the spread, within floor
-    and cap. Raises BadInput("schedule/observation") if nothing was published by then,
-    ("schedule/rate") for a rate below zero without a floor.
+    day: date
+    """Its first day."""
+    bps: Bps
+    """Interest a year."""
+
+
+def rate_at(plan: Plan, *, start: date, day: date, fixings: Sequence[Fixing] = ()) -> Bps:
+    """The rate that applies on ``day``.
+
+    Where the plan has resets: the last fixing at or before the last of them, and the spread,
+    within floor and cap. Raises BadInput("schedule/observation") if nothing was published by
+    then, ("schedule/rate") for a rate below zero without a floor.
     """
-    if plan.kind is not Kind.FLOATING:
-        return plan.rate_bps, None
-    last = start
-    upcoming = None
-    dates = regular(start, period=parse_cycle(plan.reset).period, end_of_month=plan.end_of_month)
-    for each in dates:
-        if each > day:
-            upcoming = each
+    return rate_steps(plan, start=start, begin=day, end=day, fixings=fixings)[0].bps
+
+
+def rate_steps(
+    plan: Plan, *, start: date, begin: date, end: date, fixings: Sequence[Fixing] = ()
+) -> tuple[Step, ...]:
+    """The rates from ``begin`` until ``end``, in order; one that stays the same is one step.
+
+    ``start`` is the loan's first day, from which reset dates count. Raises as ``rate_at``.
+    """
+    if not plan.reset:
+        return (Step(begin, plan.rate_bps),)
+    period = parse_cycle(plan.reset).period
+    resets = [start]
+    for each in islice(regular(start, period=period, end_of_month=plan.end_of_month), 1, None):
+        if each > begin and each >= end:
             break
-        last = each
-    known = [each for each in fixings if day_of(each.at) <= last]
-    if not known:
-        raise BadInput("schedule/observation", at=last.isoformat(), reason="no fixing by then")
-    rate = max(known, key=lambda each: each.at).bps + plan.rate_bps
-    rate = rate if plan.cap_bps is None else min(rate, plan.cap_bps)
-    rate = rate if plan.floor_bps is None else max(rate, plan.floor_bps)
-    if not 0 <= rate <= MAX_RATE:
-        raise BadInput("schedule/rate", at=last.isoformat(), rate_bps=rate, most=MAX_RATE)
-    return Bps(rate), upcoming
+        if each <= begin:
+            resets.clear()
+        resets.append(each)
+    known = sorted(fixings, key=lambda each: each.at)
+    days = [day_of(each.at) for each in known]
+    steps: list[Step] = []
+    for reset in resets:
+        place = bisect_right(days, reset)
+        if place == 0:
+            raise BadInput("schedule/observation", at=reset.isoformat(), reason="no fixing by then")
+        rate = _within(plan, known[place - 1].bps + plan.rate_bps, reset)
+        if not steps or steps[-1].bps != rate:
+            steps.append(Step(max(reset, begin), rate))
+    return tuple(steps)
+
+
+def accrued(
+    plan: Plan,
+    *,
+    balance: Cents,
+    begin: date,
+    end: date,
+    steps: Sequence[Step],
+    maturity: date | None = None,
+) -> Fraction:
+    """Interest in exact cents on a balance from one day to another, at rates in steps of which
+    the first begins no later."""
+    total = Fraction(0)
+    for place, step in enumerate(steps):
+        until = end if place + 1 == len(steps) else min(end, steps[place + 1].day)
+        since = max(begin, step.day)
+        if since < until:
+            years = year_fraction(since, end=until, count=plan.day_count, maturity=maturity)
+            total += balance * rate_of(step.bps) * years
+    return total
 
 
 def interest_days(
@@ -85,15 +128,9 @@ def interest_days(
     maturity: date | None = None,
     fixings: Sequence[Fixing] = (),
 ) -> Fraction:
-    """Interest in exact cents on a balance from one day to another; each reset begins anew."""
-    total, day = Fraction(0), begin
-    while day < end:
-        rate, upcoming = rate_at(plan, start=start, day=day, fixings=fixings)
-        until = end if upcoming is None else min(end, upcoming)
-        years = year_fraction(day, end=until, count=plan.day_count, maturity=maturity)
-        total += balance * rate_of(rate) * years
-        day = until
-    return total
+    """Interest in exact cents on a balance from one day to another; each rate begins anew."""
+    steps = rate_steps(plan, start=start, begin=begin, end=end, fixings=fixings)
+    return accrued(plan, balance=balance, begin=begin, end=end, steps=steps, maturity=maturity)
 
 
 def interest_between(
@@ -121,6 +158,14 @@ def interest_between(
         start=day_of(first),
         fixings=fixings,
     )
+
+
+def _within(plan: Plan, rate: int, reset: date) -> Bps:
+    rate = rate if plan.cap_bps is None else min(rate, plan.cap_bps)
+    rate = rate if plan.floor_bps is None else max(rate, plan.floor_bps)
+    if not 0 <= rate <= MAX_RATE:
+        raise BadInput("schedule/rate", at=reset.isoformat(), rate_bps=rate, most=MAX_RATE)
+    return Bps(rate)
 
 
 def is_late(plan: Plan, *, due: Seconds, paid_at: Seconds) -> bool:

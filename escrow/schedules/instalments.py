@@ -58,13 +58,17 @@ class Instalment:
 
 
 @dataclass(frozen=True, slots=True)
-class _Slot:
+class Slot:
     """A period before there are amounts."""
 
     begin: date
+    """From here its interest runs."""
     end: date
+    """To here."""
     due: date
+    """When it is to be paid."""
     capitalises: bool
+    """Is its interest added to the debt?"""
 
 
 def schedule(
@@ -95,11 +99,12 @@ def schedule(
     ):
         raise BadInput("schedule/plan", kind=plan.kind.value, reason="no use for called_at, until")
     first = day_of(start)
-    end = _end(plan, first, called_at, until)
-    slots = _slots(plan, first, end)
+    end = last_day(plan, first=first, called_at=called_at, until=until)
+    slots = slots_of(plan, first=first, end=end)
     found: list[Instalment] = []
     balance, regular_part = principal, None
     for number, slot in enumerate(slots, start=1):
+        rate = rate_at(plan, start=first, day=slot.begin, fixings=fixings)
         exact = interest_days(
             plan,
             balance=balance,
@@ -116,11 +121,15 @@ def schedule(
         elif slot.capitalises:
             interest, added = Cents(0), interest
         else:
-            if regular_part is None:
-                regular_part = _regular_part(plan, balance, slots[number - 1 :], end)
-            part = _principal_part(plan, regular_part, interest, balance)
+            if regular_part is None or (plan.reset and plan.kind is Kind.ANNUITY):
+                left = slots[number - 1 :]
+                regular_part = regular_part_of(
+                    plan, balance=balance, rate=rate, slots=left, maturity=end
+                )
+            part = principal_part(
+                plan, regular_part=regular_part, interest=interest, balance=balance
+            )
         balance = Cents(balance - part + added)
-        rate, _ = rate_at(plan, start=first, day=slot.begin, fixings=fixings)
         found.append(
             Instalment(
                 number=number,
@@ -188,7 +197,10 @@ def payoff(
     return Cents(0)
 
 
-def _end(plan: Plan, first: date, called_at: Seconds | None, until: Seconds | None) -> date:
+def last_day(
+    plan: Plan, *, first: date, called_at: Seconds | None = None, until: Seconds | None = None
+) -> date:
+    """The day on which it ends, before it is shifted. Raises as ``schedule``."""
     length = plan.length
     end = None if length is None else add(first, period=length)
     if called_at is not None:
@@ -203,12 +215,13 @@ def _end(plan: Plan, first: date, called_at: Seconds | None, until: Seconds | No
     return end
 
 
-def _slots(plan: Plan, first: date, end: date) -> tuple[_Slot, ...]:
+def slots_of(plan: Plan, *, first: date, end: date) -> tuple[Slot, ...]:
+    """The periods from the first day to ``end``, in order. Raises as ``schedule``."""
     dates = _dates(plan, first, end)
     if len(dates) > MAX_INSTALMENTS:
         raise BadInput("schedule/endless", instalments=len(dates), most=MAX_INSTALMENTS)
     until = add(first, period=parse_period(plan.capitalise)) if plan.capitalise else first
-    slots: list[_Slot] = []
+    slots: list[Slot] = []
     begin = first
     for day in dates:
         due = shift(day, calendar=plan.calendar, convention=plan.convention)
@@ -216,7 +229,7 @@ def _slots(plan: Plan, first: date, end: date) -> tuple[_Slot, ...]:
         if stop <= begin:
             # One business day serves two dates: what was due on the second is due on the first.
             continue
-        slots.append(_Slot(begin, stop, due, capitalises=day <= until))
+        slots.append(Slot(begin, stop, due, capitalises=day <= until))
         begin = stop
     if not slots:
         raise BadInput("schedule/order", start=first.isoformat(), end=end.isoformat())
@@ -237,17 +250,19 @@ def _dates(plan: Plan, first: date, end: date) -> tuple[date, ...]:
     return closed(dates, end=end, stub=cycle.stub)
 
 
-def _regular_part(plan: Plan, balance: Cents, slots: Sequence[_Slot], end: date) -> Cents:
+def regular_part_of(
+    plan: Plan, *, balance: Cents, rate: Bps, slots: Sequence[Slot], maturity: date
+) -> Cents:
     """Linear: the principal of each payment. Annuity: each payment in all. Else nothing."""
     match plan.kind:
         case Kind.LINEAR:
             return Cents(round_cents(Fraction(balance, len(slots)), rounding=plan.rounding))
         case Kind.ANNUITY:
             years = [
-                year_fraction(each.begin, end=each.end, count=plan.day_count, maturity=end)
+                year_fraction(each.begin, end=each.end, count=plan.day_count, maturity=maturity)
                 for each in slots
             ]
-            exact = annuity(Fraction(balance), rate=rate_of(plan.rate_bps), years=years)
+            exact = annuity(Fraction(balance), rate=rate_of(rate), years=years)
             return Cents(round_cents(exact, rounding=plan.rounding))
         case _:
             return Cents(0)
@@ -268,7 +283,8 @@ def annuity(balance: Fraction, *, rate: Fraction, years: Sequence[Fraction]) -> 
     return balance * Fraction(growth, total)
 
 
-def _principal_part(plan: Plan, regular_part: Cents, interest: Cents, balance: Cents) -> Cents:
+def principal_part(plan: Plan, *, regular_part: Cents, interest: Cents, balance: Cents) -> Cents:
+    """What of a payment that is not the last repays principal."""
     match plan.kind:
         case Kind.LINEAR:
             return Cents(min(balance, regular_part))

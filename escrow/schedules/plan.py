@@ -31,7 +31,8 @@ class Kind(Enum):
     INTEREST_ONLY = "interest_only"
     """Interest each period, principal at the end."""
     ANNUITY = "annuity"
-    """The same amount each period, first of all for interest; the last takes the remainder."""
+    """The same amount each period, first of all for interest; the last takes the remainder. Where
+    the rate floats, the amount is found anew for each."""
     LINEAR = "linear"
     """The same part of the principal each period, and the interest on what is left."""
     FLOATING = "floating"
@@ -40,6 +41,9 @@ class Kind(Enum):
     """As interest_only, until the lender calls: it ends a notice later, or at its term."""
     UNDATED = "undated"
     """As interest_only, without a term: it ends when it is closed."""
+
+
+_MAY_FLOAT: Final = (Kind.BULLET, Kind.ANNUITY, Kind.LINEAR)
 
 
 class Rounding(Enum):
@@ -69,7 +73,7 @@ class Plan:
     kind: Kind
     """How principal comes back."""
     rate_bps: Bps
-    """Interest a year. ``FLOATING``: the spread over the index."""
+    """Interest a year; with a ``reset``, the spread over the index."""
     every: str = ""
     """Cycle of the payments, as ``P1M`` or ``P3ML0``; none under ``BULLET``."""
     term: str = ""
@@ -88,11 +92,12 @@ class Plan:
     capitalise: str = ""
     """From the first day for this long, interest is added to the debt instead of paid."""
     reset: str = ""
-    """``FLOATING``: cycle of the reset dates, as ``P3M``, from the first day on."""
+    """The rate floats: cycle of the reset dates, as ``P3M``, from the first day on. ``FLOATING``
+    needs one; bullets, annuities and linear loans may have one."""
     floor_bps: Bps | None = None
-    """``FLOATING``: the rate is never below. Without one, a rate below zero is refused."""
+    """With a ``reset``: the rate is never below. Without one, a rate below zero is refused."""
     cap_bps: Bps | None = None
-    """``FLOATING``: the rate is never above."""
+    """With a ``reset``: the rate is never above."""
     notice: str = "P0D"
     """``CALLABLE``: from the call to the end."""
     late_bps: Bps = Bps(0)
@@ -135,10 +140,9 @@ def check_plan(plan: Plan) -> None:
         raise _idle(plan, "term")
     if (cycle is None) != (plan.kind is Kind.BULLET):
         raise _idle(plan, "every")
-    floating = plan.kind is Kind.FLOATING
-    if floating != bool(plan.reset):
+    if bool(plan.reset) != (plan.kind is Kind.FLOATING) and plan.kind not in _MAY_FLOAT:
         raise _idle(plan, "reset")
-    if not floating and (plan.floor_bps, plan.cap_bps) != (None, None):
+    if not plan.reset and (plan.floor_bps, plan.cap_bps) != (None, None):
         raise _idle(plan, "floor_bps, cap_bps")
     if plan.floor_bps is not None and plan.cap_bps is not None and plan.floor_bps > plan.cap_bps:
         raise BadInput("schedule/plan", field="floor_bps", reason="above the cap")

@@ -2,7 +2,7 @@
 
 [plan]
 kind = "annuity"          # or bullet, interest_only, linear, floating, callable, undated
-rate_bps = 1450           # under floating: the spread
+rate_bps = 1450           # with a reset: the spread
 every = "P1M"             # P3ML0: quarters, with a long last stub
 term = "P24M"
 day_count = "A/365F"      # optional, as all below; or A/360, A/A ISDA, 30E/360, 30E/360 ISDA
@@ -11,7 +11,7 @@ convention = "SCMF"       # what calendars.Convention names
 end_of_month = true
 rounding = "up"           # or down, nearest
 capitalise = "P3M"
-reset = "P3M"             # floating; so floor_bps and cap_bps
+reset = "P3M"             # floating, or another that floats; so floor_bps and cap_bps
 notice = "P10D"           # callable
 late_bps = 2000
 grace = "P5D"

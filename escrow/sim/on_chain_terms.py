@@ -96,6 +96,12 @@ def check(product: Product, quotes: Sequence[Quote]) -> None:
         raise refused(product, "bands")
     if any(call.cure == 0 for call in product.calls):
         raise refused(product, "a call without time to answer")
+    if plan.pays in (Pays.ANNUITY, Pays.LINEAR):
+        raise refused(product, "a debt that is repaid in instalments")
+    if plan.index:
+        raise refused(product, "a floating rate")
+    if plan.plan is not None:
+        raise refused(product, "interest by the days of a calendar")
     if plan.rate_bps < 0:
         raise refused(product, "a negative rate")
     if len(quotes) > MOST_PRICES:

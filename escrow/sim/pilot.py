@@ -33,7 +33,11 @@ from escrow.parse import parse_time
 from escrow.sim.toml import Table
 from escrow.world import World
 
-PILOTS: Final[tuple[str, ...]] = ()
+PILOTS: Final[tuple[str, ...]] = (
+    "registry-delisting",
+    "highly-qualified",
+    "elr-settlement",
+)
 """Every pilot, in the order of ``escrow seeds``."""
 
 _T = TypeVar("_T")

@@ -89,6 +89,34 @@ def changed(**lines: str | None) -> str:
     return text
 
 
+def planned(kind: str = "annuity", *, key_rates: str = "", **keys: str | None) -> str:
+    """The plain product repaid by a calendar: terms of ``[repayment]`` by key, without their
+    provenance; ``None`` takes one out. Without others: 12 % in a year of months, days of 365."""
+    given = {
+        "pays": f'value = "{kind}"',
+        "rate": "bps = 1200",
+        "fee": "bps = 0",
+        "term": 'period = "P12M"',
+        "every": None if kind == "bullet" else 'period = "P1M"',
+        "day_count": 'value = "A/365F"',
+        "prepayment": 'value = "accrued-only"',
+        "grace": "days = 10",
+    } | keys
+    lines = [f"{key} = {{ {value}, {D} }}" for key, value in given.items() if value is not None]
+    start, end = PLAIN.index("[repayment]"), PLAIN.index("[custody]")
+    body = "\n".join(["[repayment]", *lines, key_rates])
+    return f"{PLAIN[:start]}{body}\n{PLAIN[end:]}"
+
+
+def key_rates(**rates: int) -> str:
+    """Steps of a key rate: ``d2020_09_01=1600``."""
+    return "".join(
+        f"\n[[key_rate]]\nfrom = {{ date = {day[1:].replace('_', '-')}, {D} }}\n"
+        f"rate = {{ bps = {bps}, {D} }}\n"
+        for day, bps in rates.items()
+    )
+
+
 def product(**lines: str | None) -> Product:
     return read_product(changed(**lines))
 

@@ -12,7 +12,7 @@ from products_lab import PRINCIPAL, T0, units
 from escrow.core.sales import cover_to_target, sell_part
 from escrow.core.terms import Liquidation
 from escrow.core.units import BPS, CENTS_SCALE, COIN, DAY, Bps, Cents, PriceE8, Sats, Seconds
-from escrow.products.debt import Owing
+from escrow.products.debt import Owing, debt_of
 from escrow.products.ladder import Ladder
 from escrow.products.level import shown
 from escrow.products.model import (
@@ -244,7 +244,8 @@ def test_maker_sells_40_and_a_half_minutes_after_the_breach() -> None:
 
 def test_sovcombank_earns_19534_25_a_month_on_a_million() -> None:
     plan = named("sovcombank_2026").repayment
-    owing = Owing(plan, principal=Cents(100_000_000), at=T0)
+    assert [each.bps for each in plan.index] == [1_600]
+    owing = debt_of(plan, principal=Cents(100_000_000), at=T0)
     # 19,534.2466, rounded up against the one who owes.
     assert owing.interest(Seconds(T0 + 31 * DAY)) == 1_953_425
     assert owing.interest(Seconds(T0 + 31 * DAY)) == -(-100_000_000 * 2_300 * 31 // (BPS * 365))

@@ -325,6 +325,11 @@ def test_a_missed_payment_of_interest_is_a_default_too() -> None:
     assert loan.end.liquidated_at == T0 + 40 * DAY + 60
 
 
+def test_who_answers_at_once_is_not_passed_over_where_the_debt_stands_still() -> None:
+    end = Loan(PLAIN, answer=Answer.REPAY, after=0).hourly(CALLED, CALLED + 100).end
+    assert (end.cured, end.cured_at) == (True, T0 + 2 * HOUR)
+
+
 # --- sales ---
 
 
@@ -511,3 +516,14 @@ def test_few_of_the_sources_cannot_call() -> None:
 def test_a_cent_against_the_cheapest_coins() -> None:
     ladder = Ladder(PLAIN, principal=Cents(1), at=Seconds(0), price=PriceE8(1), habit=Habit())
     assert ladder.outcome().sats_pledged == 2 * 10**14
+
+
+def test_what_a_sale_in_default_leaves_is_sold_at_the_next_prices() -> None:
+    halves = sale_product(
+        f'kind = {{ value = "third-party", {D} }}',
+        f"bonus = {{ bps = 0, {D} }}",
+        f"close = {{ bps = 5000, {D} }}",
+    )
+    loan = Loan(halves, answer=Answer.ABSENT).at(YEAR + 10 * DAY, 20_000)
+    end = loan.at(YEAR + 10 * DAY + 60, 20_000).at(YEAR + 10 * DAY + 120, 20_001).end
+    assert (end.sales, end.recovered) == (3, PRINCIPAL * 7 // 8)

@@ -8,15 +8,42 @@ from math import ceil, floor
 
 from hypothesis import given
 from hypothesis import strategies as st
-from products_lab import T0, units
+from products_lab import T0, key_rates, planned, units
 
 from escrow.core.units import Cents, PriceE8, Seconds
 from escrow.products.ladder import Ladder
 from escrow.products.model import Lapse, Product, SoftBands
 from escrow.products.outcome import Answer, End, Habit, Outcome
-from escrow.products.read import load_product, shipped
+from escrow.products.read import load_product, read_product, shipped
 
-ALL = [load_product(name) for name in shipped()]
+PLANNED = [
+    read_product(planned(kind, **keys).replace('"plain"', f'"plain_{n}"'))
+    for n, (kind, keys) in enumerate(
+        [
+            ("bullet", {"day_count": 'value = "A/A ISDA"', "late": "bps = 2000"}),
+            ("interest-only", {"capitalise": 'period = "P2M"', "grace": "days = 60"}),
+            (
+                "annuity",
+                {"every": 'period = "P7D"', "term": 'period = "P6M"', "late": "bps = 5000"},
+            ),
+            ("linear", {"term": 'period = "P3M"', "prepayment": 'value = "full-period"'}),
+            (
+                "annuity",
+                {
+                    "rate": None,
+                    "spread": "bps = 700",
+                    "reset": 'period = "P1W"',
+                    "day_count": 'value = "30E/360"',
+                    "calendar": 'value = "MF"',
+                    "convention": 'value = "CSP"',
+                    "key_rates": key_rates(d2020_09_20=1_600, d2020_10_20=9_000, d2020_11_01=200),
+                },
+            ),
+        ]
+    )
+]
+"""A plain product under plans of every kind, from the day of the paths."""
+ALL = [*(load_product(name) for name in shipped()), *PLANNED]
 STRICT = [replace(p, lapse=Lapse.UNLESS_RESTORED, id=f"{p.id}_strict") for p in ALL if p.calls]
 
 

@@ -67,14 +67,15 @@ def test_provenance_of_every_term_is_kept_with_its_line() -> None:
         f'comparator_source = "not said", {D} }}'
     )
     text = changed()
-    # 23 terms and the comparator that has a provenance of its own.
-    assert len(found.parameters) == 24
+    # 23 terms, the comparator that has a provenance of its own, and what is assumed unsaid.
+    assert len(found.parameters) == 25
     restore = line_of(text, "restore =")
     assert Parameter("levels.restore", True, "the test", restore) in found.parameters
     assert {each.name for each in found.assumed} == {
         "levels.cure_by",
         "levels.lapse",
         "levels.immediate.comparator",
+        "repayment.late",
     }
 
 

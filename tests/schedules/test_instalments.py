@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 from escrow.core.errors import BadInput
 from escrow.core.rules import Debt, owed
 from escrow.core.units import DAY, MAX_CENTS, Bps, Cents, Seconds
-from escrow.schedules.accrual import Fixing, day_of, interest_between, is_late, late_interest
+from escrow.schedules.accrual import (
+    Fixing,
+    Step,
+    day_of,
+    interest_between,
+    is_late,
+    late_interest,
+    rate_steps,
+)
 from escrow.schedules.calendars import Calendar, Convention
 from escrow.schedules.daycount import DayCount
 from escrow.schedules.instalments import Instalment, annuity, payoff, schedule
@@ -102,6 +110,16 @@ def test_a_reset_within_a_period_splits_it() -> None:
     assert rows(plan, fixings=fixings)[0].interest == ceil(exact)
 
 
+def test_rates_come_in_steps_of_which_two_that_are_equal_are_one() -> None:
+    daily, first = replace(FLOATING, reset="P1D"), date(2013, 1, 1)
+    fixings = [Fixing(START, Bps(100)), Fixing(at("2013-02-01"), Bps(300))]
+    asked = {"start": first, "end": date(2013, 3, 1), "fixings": fixings}
+    whole = rate_steps(daily, begin=first, **asked)
+    assert whole == (Step(first, Bps(800)), Step(date(2013, 2, 1), Bps(1_000)))
+    late = date(2013, 2, 10)
+    assert rate_steps(daily, begin=late, **asked) == (Step(late, Bps(1_000)),)
+
+
 def test_floor_and_cap_of_a_floating_rate() -> None:
     fixings = [Fixing(START, Bps(-900)), Fixing(at("2013-04-01"), Bps(5_000))]
     plan = replace(FLOATING, floor_bps=Bps(50), cap_bps=Bps(2_000))
@@ -115,6 +133,32 @@ def test_a_reset_before_the_first_fixing_is_refused() -> None:
     with pytest.raises(BadInput) as refused:
         rows(FLOATING, fixings=[Fixing(at("2013-01-02"), Bps(1_600))])
     assert refused.value.code == "schedule/observation"
+
+
+def test_a_bullet_that_floats_bears_each_rate_for_its_days() -> None:
+    plan = replace(FLOATING, kind=Kind.BULLET, every="")
+    fixings = [Fixing(START, Bps(100)), Fixing(at("2013-07-01"), Bps(300))]
+    (only,) = rows(plan, fixings=fixings)
+    # 181 days of 8 % and 184 of 10 %.
+    assert only.interest == ceil(Fraction(500_000 * (181 * 8 + 184 * 10), 36_500)) == 45_042
+
+
+def test_a_linear_loan_that_floats_repays_the_same_part() -> None:
+    fixings = [Fixing(START, Bps(100)), Fixing(at("2013-07-01"), Bps(300))]
+    found = rows(replace(FLOATING, kind=Kind.LINEAR), fixings=fixings)
+    assert [row.principal for row in found] == [41_667] * 11 + [41_663]
+    assert [row.rate_bps for row in found] == [800] * 6 + [1_000] * 6
+
+
+def test_an_annuity_that_floats_is_found_anew_at_the_rate_of_then() -> None:
+    fixings = [Fixing(START, Bps(100)), Fixing(at("2013-07-01"), Bps(300))]
+    found = rows(replace(FLOATING, kind=Kind.ANNUITY), fixings=fixings)
+    # To July that of 8 %, but for the cents of rounding; from then on that of 10 % on the rest.
+    assert {row.payment for row in found[:6]} == {43_487}
+    rest = replace(YEAR, rate_bps=Bps(1_000), term="P6M")
+    again = schedule(rest, principal=found[5].balance, start=at("2013-07-01"))
+    assert found[6].payment == again[0].payment > 43_487
+    assert found[-1].balance == 0
 
 
 def test_a_callable_loan_ends_a_notice_after_the_call() -> None:
@@ -197,7 +241,8 @@ def test_the_nearest_cent_takes_halves_up(half: str, cents: int) -> None:
 @st.composite
 def plans(draw: st.DrawFn) -> tuple[Plan, dict[str, object]]:
     kind = draw(st.sampled_from(Kind))
-    floating, facts = kind is Kind.FLOATING, {}
+    may = kind in (Kind.BULLET, Kind.ANNUITY, Kind.LINEAR)
+    floating, facts = kind is Kind.FLOATING or (may and draw(st.booleans())), {}
     cycle = draw(st.sampled_from(["P1ML0", "P1ML1", "P2WL1", "P1QL0", "P45DL1"]))
     if kind is Kind.UNDATED:
         facts["until"] = Seconds(START + draw(st.integers(150, 2_000)) * DAY)
@@ -405,7 +450,9 @@ def test_nothing_ends_before_it_begins() -> None:
         ({"kind": Kind.UNDATED, "term": ""}, "schedule/endless"),
         ({"kind": Kind.CALLABLE, "term": ""}, "schedule/endless"),
         ({"kind": Kind.FLOATING}, "schedule/plan"),
-        ({"reset": "P3M"}, "schedule/plan"),
+        ({"kind": Kind.INTEREST_ONLY, "reset": "P3M"}, "schedule/plan"),
+        ({"kind": Kind.UNDATED, "term": "", "until": START, "reset": "P3M"}, "schedule/plan"),
+        ({"floor_bps": Bps(0)}, "schedule/plan"),
         ({"floor_bps": Bps(1)}, "schedule/plan"),
         ({"notice": "P1D"}, "schedule/plan"),
         ({"capitalise": "P0D"}, "schedule/plan"),

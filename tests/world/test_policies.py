@@ -291,6 +291,8 @@ def test_who_plays_which_role(new):
     assert cosigner_names(usual) == ("lender", "borrower", "custodian")
     assert new_parties(usual) == ("borrower", "lender", "custodian")
     world = of(new, "two-of-three-recovery")
-    recovery = world.terms() and world._wires.vaults.holder("recovery")
+    recovery = world.terms() and world._wires.vaults.holder(
+        "recovery", borrower=world.party("borrower").address
+    )
     assert recovery.name == "borrower"
     assert of(new, "bank-token").party("safe").address != world.party("custodian").address
