@@ -8,12 +8,23 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from escrow.commands import actus, audit, compare, products, psbt, reserves, serve, vault
+from escrow.commands import (
+    actus,
+    audit,
+    compare,
+    products,
+    psbt,
+    reserves,
+    rules,
+    serve,
+    vault,
+)
 from escrow.core.errors import BadInput, EscrowError
 
 if TYPE_CHECKING:
@@ -33,6 +44,7 @@ app.command()(products.products)
 app.command()(compare.compare)
 app.add_typer(psbt.app, name="psbt")
 app.add_typer(reserves.app, name="reserves")
+app.command()(rules.rules)
 app.add_typer(serve.app, name="serve")
 app.add_typer(vault.app, name="vault")
 
@@ -194,9 +206,11 @@ def export(
     from escrow.view.pilot import pilot_as_dict
 
     if scene in PILOTS:
-        pilot = play_pilot(scene, seed=_seed(seed))
-        with pilot.world as world:
-            manifest = write(world, out, also={"pilot.json": pilot_as_dict(pilot)})
+        with closing(play_pilot(scene, seed=_seed(seed))) as pilot:
+            told = {"pilot.json": pilot_as_dict(pilot)}
+            manifest = write(pilot.world, out, also=told)
+            for name, world in pilot.branches.items():
+                write(world, out / name)
     else:
         with play(scene, seed=_seed(seed)) as world:
             manifest = write(world, out)
@@ -223,9 +237,8 @@ def _walk_pilot(name: str, *, seed: int, save: Path | None, as_json: bool) -> No
     from escrow.view.pilot import pilot_as_dict, pilot_text
     from escrow.words import jsonable
 
-    pilot = play_pilot(name, seed=seed)
-    with pilot.world as world:
-        _save(world, save)
+    with closing(play_pilot(name, seed=seed)) as pilot:
+        _save(pilot.world, save)
         if as_json:
             print(json.dumps(jsonable(pilot_as_dict(pilot)), ensure_ascii=False, indent=2))
         else:

@@ -1,4 +1,4 @@
-"""What ``scripts/bench pool`` plays: the same ten loans once, ten and a hundred times over."""
+"""What ``scripts/bench pool`` plays: the same ten loans once, ten times, a hundred times over."""
 
 from __future__ import annotations
 

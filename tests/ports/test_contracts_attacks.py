@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+import test_contracts_attacks_assets
 import test_contracts_attacks_cash
 import test_contracts_attacks_long
 import test_contracts_attacks_market
@@ -260,6 +261,7 @@ OTHERS = (
     test_contracts_attacks_market,
     test_contracts_attacks_cash,
     test_contracts_attacks_long,
+    test_contracts_attacks_assets,
 )
 
 
