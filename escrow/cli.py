@@ -22,6 +22,7 @@ from escrow.commands import (
     psbt,
     reserves,
     rules,
+    seeds,
     serve,
     vault,
 )
@@ -45,6 +46,7 @@ app.command()(compare.compare)
 app.add_typer(psbt.app, name="psbt")
 app.add_typer(reserves.app, name="reserves")
 app.command()(rules.rules)
+app.command()(seeds.seeds)
 app.add_typer(serve.app, name="serve")
 app.add_typer(vault.app, name="vault")
 

@@ -1,0 +1,142 @@
+"""The bank's pilot: both endings, one beginning, the same for the same seed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from escrow.adapters.sign import softhsm
+from escrow.core.errors import BadInput, Refused
+from escrow.core.laws import LAWS
+from escrow.messages.audit import verify
+from escrow.sim.officers import Officers
+from escrow.sim.pilot import Pilot, play_pilot
+from escrow.view.export import export
+from escrow.view.pilot import pilot_as_dict, pilot_text
+from escrow.words import jsonable
+from escrow.world import World
+
+UNDISCLOSED = ("principal", "rate_bps", "term_days", "initial_ltv", "coins")
+"""What the bank did not say (domain, S1)."""
+
+
+@pytest.fixture(scope="module")
+def played() -> Iterator[Pilot]:
+    with closing(play_pilot("sber-pilot", seed=7)) as pilot:
+        yield pilot
+
+
+def test_both_endings_are_reached_and_no_law_is_broken(played: Pilot) -> None:
+    told = pilot_as_dict(played)
+    [phase], [other] = told["loans"].values(), told["branches"]["repaid"]["loans"].values()
+    assert (phase, other) == ("SETTLED", "RELEASED")
+    assert told["broken"] == told["branches"]["repaid"]["broken"] == []
+    assert told["laws"] == len(LAWS)
+    assert played.sound
+    assert len(told["checks"]) == 7
+
+
+def test_each_undisclosed_term_is_printed(played: Pilot) -> None:
+    text = pilot_text(played)
+    for name in UNDISCLOSED:
+        assert f"ASSUMED     {name} = " in text
+    assert "NOT CLAIMED any amount, rate, term" in text
+
+
+def test_it_goes_as_it_must(played: Pilot) -> None:
+    verbs = [each.verb for each in played.steps if each.verb != "approve"]
+    assert verbs == [
+        *("mine", "offer", "admit", "sign", "pledge", "draw", "record", "report", "price"),
+        *("take-over", "top-up", "repay", "price", "take-over", "settle"),
+    ]
+    refused = [each.refused for each in played.steps if each.refused]
+    assert [code for code in refused if not code.startswith("hsm/")] == [
+        "eligibility/denied",
+        "liquidate/healthy",
+    ]
+    waterfall = played.result["waterfall"]
+    assert waterfall["bank_sats"] + waterfall["miner_sats"] == 13 * 10**8
+    assert waterfall["bad_debt_cents"] == 0
+
+
+def test_the_same_seed_ends_in_the_same_state(played: Pilot) -> None:
+    """Tokens make keys and signatures by chance: none of them is in the world."""
+    with closing(play_pilot("sber-pilot", seed=7)) as again:
+        assert again.world.state_hash == played.world.state_hash
+        branch, other = (each.branches["repaid"] for each in (again, played))
+        assert branch.state_hash == other.state_hash
+        assert pilot_text(again) == pilot_text(played)
+
+
+def test_both_endings_are_exported_with_their_audit(played: Pilot, tmp_path: Path) -> None:
+    told = json.loads(json.dumps(jsonable(pilot_as_dict(played))))
+    export(played.world, tmp_path / "out", also={"pilot.json": told})
+    export(played.branches["repaid"], tmp_path / "out" / "repaid")
+    kept = json.loads((tmp_path / "out" / "pilot.json").read_text())
+    assert kept["state_hash"] == played.world.state_hash
+    for folder, head in (
+        ("", kept["audit_head"]),
+        ("repaid", kept["branches"]["repaid"]["audit_head"]),
+    ):
+        lines = (tmp_path / "out" / folder / "audit.jsonl").read_text().splitlines()
+        assert verify(lines).head == head
+
+
+# Officers
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with World() as made:
+        yield made
+
+
+def test_an_officer_answers_only_after_its_pin(world: World) -> None:
+    if not shutil.which("softhsm2-util"):
+        pytest.skip("softhsm2 is not installed")
+    with Officers(world, {"custodian": "1357"}) as officers:
+        assert world.silent == {"custodian"}
+        with pytest.raises(Refused, match="hsm/pin"):
+            officers.approve(world, "custodian", "pay", pin="0000")
+        assert world.silent == {"custodian"}
+        officers.approve(world, "custodian", "pay", pin="1357")
+        assert not world.silent
+        officers.rest(world)
+        assert world.silent == {"custodian"}
+        answers = [verdict for _, what, verdict in officers.entries() if what == "sign"]
+        assert answers == ["done"]
+
+
+def test_ten_wrong_pins_lock_an_officer_out(world: World) -> None:
+    if not shutil.which("softhsm2-util"):
+        pytest.skip("softhsm2 is not installed")
+    with Officers(world, {"custodian": "1357"}) as officers:
+        for _ in range(10):
+            with pytest.raises(Refused, match="hsm/pin"):
+                officers.approve(world, "custodian", "pay", pin="0000")
+        with pytest.raises(Refused, match="hsm/locked"):
+            officers.approve(world, "custodian", "pay", pin="1357")
+        assert world.silent == {"custodian"}
+
+
+def test_without_a_library_approvals_are_only_said(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(*_: object, **__: object) -> None:
+        raise BadInput("hsm/missing")
+
+    monkeypatch.setattr(softhsm, "SoftHsm", absent)
+    with Officers(world, {"custodian": "1357"}) as officers:
+        assert not officers.has_tokens
+        officers.approve(world, "custodian", "pay", pin="")
+        assert not world.silent
+
+
+def test_an_officer_is_a_party(world: World) -> None:
+    with pytest.raises(BadInput, match="input/unknown-party"):
+        Officers(world, {"nobody": "1357"})
