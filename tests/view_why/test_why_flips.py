@@ -179,7 +179,6 @@ MUST_SEE = {
     ("TokensHeld", "amount", "top-up/no-tokens"),
     ("then", "price", ""),
     ("then", "price", "auction/stale"),
-    ("then", "price", "liquidate/dust"),
     ("then", "price", "liquidate/slippage"),
     ("then", "price", "loan/amount"),
     ("outlook", "debt", "call/healthy"),
