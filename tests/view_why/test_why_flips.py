@@ -53,16 +53,6 @@ class Telling(EscrowMachine):
             SEEN[found.what, far.subject.value, far.code] += 1
             assert far.code == refusal.code or far.code in CODES
             flips_refusal(self.escrow, command, far)
-        if refusal.code == "liquidate/healthy":
-            for other in others(self.escrow, command):
-                self._past_the_level(other)
-
-    def _past_the_level(self, command: Command) -> None:
-        """What follows where the level is reached: the sale, or a refusal that is named."""
-        found = explain_refusal(self.escrow, command)
-        for far in found.distances:
-            flips_refusal(self.escrow, command, far)
-            SEEN["then", far.subject.value, far.then] += 1
 
     def teardown(self) -> None:
         if is_open(self.escrow):
@@ -70,13 +60,20 @@ class Telling(EscrowMachine):
         super().teardown()
 
 
+def past_the_level(escrow: Escrow, command: Command) -> None:
+    """What follows where the level is reached: the sale, or a refusal that is named."""
+    for far in explain_refusal(escrow, command).distances:
+        flips_refusal(escrow, command, far)
+        SEEN["then", far.subject.value, far.then] += 1
+
+
 def others(escrow: Escrow, command: Command) -> list[Command]:
     """The same buyer with less money, or later, or asking for more than there is."""
     debt, held = debt_now(escrow, at=command.at), escrow.token.held
     match command:
         case Liquidate():
-            half = replace(command, pay=Cents(muldiv_down(debt, 1, 2)))
-            return [half, replace(command, pay=Cents(0)), replace(command, least=Sats(MAX_MONEY))]
+            nearly = replace(command, pay=Cents(max(0, debt - 1)))
+            return [nearly, replace(command, pay=Cents(0)), replace(command, least=Sats(MAX_MONEY))]
         case Take():
             part = replace(command, want=Sats(muldiv_down(held, 1, 10)))
             system = replace(escrow.system, clock=command.at)
@@ -112,6 +109,9 @@ def foresee(machine: Telling) -> None:
             code = explain_refusal(escrow, command).code
         except BadInput:
             code = ""  # allowed: it waits for somebody to do it
+        if code == "liquidate/healthy":
+            for other in others(escrow, command):
+                past_the_level(escrow, other)
         for far in ahead.finding.distances:
             if not code:
                 flips_event(escrow, command, far, type(decide(escrow, command)[0]))
@@ -179,7 +179,6 @@ MUST_SEE = {
     ("TokensHeld", "amount", "top-up/no-tokens"),
     ("then", "price", ""),
     ("then", "price", "auction/stale"),
-    ("then", "price", "liquidate/dust"),
     ("then", "price", "liquidate/slippage"),
     ("then", "price", "loan/amount"),
     ("outlook", "debt", "call/healthy"),
