@@ -23,7 +23,7 @@ class Seed:
     """What to run."""
     simulated: str
     assumed: tuple[str, ...]
-    """What nobody has disclosed: of each pilot the names of its terms; words where there is none."""
+    """What nobody has disclosed: names of each pilot's terms, or words where there is none."""
     not_claimed: str
 
 

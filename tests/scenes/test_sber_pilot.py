@@ -13,7 +13,7 @@ import pytest
 from escrow.adapters.sign import softhsm
 from escrow.core.errors import BadInput, Refused
 from escrow.core.laws import LAWS
-from escrow.messages.audit import verify
+from escrow.messages.audit_file import verify
 from escrow.sim.officers import Officers
 from escrow.sim.pilot import Pilot, play_pilot
 from escrow.view.export import export
@@ -79,12 +79,9 @@ def test_both_endings_are_exported_with_their_audit(played: Pilot, tmp_path: Pat
     export(played.branches["repaid"], tmp_path / "out" / "repaid")
     kept = json.loads((tmp_path / "out" / "pilot.json").read_text())
     assert kept["state_hash"] == played.world.state_hash
-    for folder, head in (
-        ("", kept["audit_head"]),
-        ("repaid", kept["branches"]["repaid"]["audit_head"]),
-    ):
-        lines = (tmp_path / "out" / folder / "audit.jsonl").read_text().splitlines()
-        assert verify(lines).head == head
+    for folder, report in (("", kept), ("repaid", kept["branches"]["repaid"])):
+        with (tmp_path / "out" / folder / "audit.jsonl").open("rb") as lines:
+            assert verify(lines).head == report["audit_head"]
 
 
 # Officers
