@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from escrow.commands import actus, audit, compare, products, psbt, reserves, serve, vault
+from escrow.commands import (
+    actus,
+    audit,
+    compare,
+    products,
+    psbt,
+    reserves,
+    rules,
+    serve,
+    vault,
+)
 from escrow.core.errors import BadInput, EscrowError
 
 if TYPE_CHECKING:
@@ -33,6 +43,7 @@ app.command()(products.products)
 app.command()(compare.compare)
 app.add_typer(psbt.app, name="psbt")
 app.add_typer(reserves.app, name="reserves")
+app.command()(rules.rules)
 app.add_typer(serve.app, name="serve")
 app.add_typer(vault.app, name="vault")
 

@@ -19,9 +19,10 @@ from escrow.core.decide import Command, decide, witness
 from escrow.core.due import Effect, ask_of, due, owed_by
 from escrow.core.laws import Law, Step, broken
 from escrow.core.regions.loan import Draft
+from escrow.core.regions.register import Register
 from escrow.core.regions.system import System
 from escrow.core.roles import Role
-from escrow.core.state import Escrow, Event, evolve
+from escrow.core.state import Escrow, Event, evolve, joined
 from escrow.core.units import Seconds
 from escrow.core.verbs.lapse import Lapse
 from escrow.core.verbs.tick import Tick
@@ -51,6 +52,7 @@ class Engine:
         on_event: Callable[[str, Step], None] | None = None,
     ) -> None:
         self.system = system
+        self.register = Register()
         self.deals: dict[str, Escrow] = {}
         self.checked = 0
         """Laws checked so far, one for each law and event."""
@@ -64,8 +66,8 @@ class Engine:
 
     def deal(self, loan: str) -> Escrow:
         """One deal with the platform as it is now; a fresh one if the loan is unknown."""
-        escrow = self.deals.get(loan) or Escrow(self.system)
-        return escrow if escrow.system is self.system else replace(escrow, system=self.system)
+        shared = Escrow(self.system, register=self.register)
+        return joined(self.deals.get(loan) or shared, shared)
 
     def ask(self, loan: str, command: Command) -> tuple[Event, ...]:
         """Decide an ask and commit what follows. Raises ``Rejected``; then nothing changed."""
@@ -150,16 +152,16 @@ class Engine:
     def _fold(self, loan: str, event: Event) -> None:
         after = evolve(self.deal(loan), event)
         if loan == PLATFORM:
-            self.system = after.system
+            self.system, self.register = after.system, after.register
         else:
             self.deals[loan] = after
 
     def _judge(self, loan: str, step: Step) -> None:
-        # A price or the time concerns every deal, so it is judged beside each of them.
+        # A price, the time or a rule concerns every deal, so it is judged beside each of them.
         steps = [(loan, step)]
         if loan == PLATFORM:
             steps += [
-                (name, Step(replace(deal, system=step.before.system), step.event, self.deal(name)))
+                (name, Step(joined(deal, step.before), step.event, self.deal(name)))
                 for name, deal in self.deals.items()
                 if not isinstance(deal.loan, Draft)
             ]

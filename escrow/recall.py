@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from escrow.core.errors import CODES, BadInput, EscrowError, Refused, Rejected
 from escrow.core.laws import Step
 from escrow.core.regions.system import System
-from escrow.core.state import Escrow, Event, evolve
+from escrow.core.state import Escrow, Event, evolve, joined
 from escrow.core.units import MAX_TIME, Seconds
 from escrow.deal import Act
 from escrow.engine import PLATFORM
@@ -40,11 +40,11 @@ class _Fold:
 
     def __init__(self, tale: Tale) -> None:
         self.log, self.at = tale.log, 0
-        self.system = tale.platform
+        self.shared = Escrow(tale.platform)
         self.deals: dict[str, Escrow] = {}
 
     def deal(self, loan: str) -> Escrow:
-        return replace(self.deals.get(loan) or Escrow(self.system), system=self.system)
+        return joined(self.deals.get(loan) or self.shared, self.shared)
 
     def up_to(self, end: int) -> list[tuple[str, Step]]:
         """Fold events before number ``end``; the steps that they made."""
@@ -53,7 +53,7 @@ class _Fold:
             before = self.deal(loan)
             after = evolve(before, event)
             if loan == PLATFORM:
-                self.system = after.system
+                self.shared = after
             else:
                 self.deals[loan] = after
             steps.append((loan, Step(before, event, self.deal(loan))))

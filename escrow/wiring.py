@@ -98,7 +98,7 @@ def make_parties(config: WorldConfig) -> dict[str, Party]:
         "guardian": Role.GUARDIAN,
         "operator": Role.OPERATOR,
         "issuer": Role.STRANGER,
-        "registrar": Role.STRANGER,
+        "registrar": Role.REGISTRAR,
         "authority": Role.STRANGER,
         "stranger": Role.STRANGER,
         **{f"oracle-{i + 1}": Role.ORACLE for i in range(config.oracles)},

@@ -34,10 +34,13 @@ from escrow.adapters.store.codec import state_hash
 from escrow.adapters.store.world_file import WorldData, read_world, write_world
 from escrow.config import LoanDefaults, WorldConfig, block_time_offset
 from escrow.core.decide import decide
+from escrow.core.eligibility import Fact, RuleBook, Value
 from escrow.core.errors import BadInput, Refused, Rejected
+from escrow.core.gates import check_collateral, check_terms_now
 from escrow.core.laws import Step
 from escrow.core.phases import agreed_terms, takes_collateral
 from escrow.core.regions.loan import Accepted, Opened
+from escrow.core.regions.register import Purpose, Register
 from escrow.core.regions.servicing import ServicingPlan
 from escrow.core.regions.token import free
 from escrow.core.roles import Role
@@ -55,12 +58,16 @@ from escrow.core.units import (
     muldiv_up,
 )
 from escrow.core.verbs.accept import Accept
+from escrow.core.verbs.attest import Attest
 from escrow.core.verbs.cancel import Cancel
 from escrow.core.verbs.declare_default import DeclareDefault
 from escrow.core.verbs.impair import Impair, LiftImpairment
 from escrow.core.verbs.offer import Offer
+from escrow.core.verbs.switch_profile import SwitchProfile
+from escrow.core.verbs.transfer import Transfer
 from escrow.core.verbs.withdraw import Withdraw
 from escrow.deal import Act, Deal
+from escrow.eligibility.read import load_profile
 from escrow.engine import PLATFORM
 from escrow.parse import parse_btc, parse_cents, parse_price
 from escrow.recall import states_at
@@ -145,7 +152,11 @@ class World:
             loan: (deal.loan, deal.vault, deal.token, deal.incidents)
             for loan, deal in self.engine.deals.items()
         }
-        return state_hash(self.engine.system, deals)
+        register = self.engine.register
+        if register == Register():
+            return state_hash(self.engine.system, deals)
+        books = {loan: deal.book for loan, deal in self.engine.deals.items()}
+        return state_hash(self.engine.system, deals, register, books)
 
     @property
     def block_time_offset(self) -> int:
@@ -318,6 +329,45 @@ class World:
             self.engine.ask(loan, Offer(self._role(by, terms), self.now, terms, plan))
         return Deal(self, loan)
 
+    def switch_profile(
+        self, profile: str | RuleBook, *, what_if: bool = False, by: str = "registrar"
+    ) -> RuleBook:
+        """From now on new offers are under these rules: a shipped profile, a TOML file or a book.
+        Loans keep theirs.
+
+        Raises ``BadInput``: ``profile/…``; ``Rejected``: ``profile/not-registrar``,
+        ``profile/unchanged``, ``eligibility/not-in-force`` unless ``what_if``.
+        """
+        book = load_profile(profile).book if isinstance(profile, str) else profile
+        with self.act(by, "switch-profile", profile=book.profile, version=book.version):
+            self.engine.ask(PLATFORM, SwitchProfile(self._role(by), self.now, book, what_if))
+        return book
+
+    def attest(
+        self, party: str, facts: Mapping[str, Value], *, until: int, by: str = "registrar"
+    ) -> None:
+        """The registrar records what it saw evidence of: ``facts`` of a party, as rules call them,
+        counting up to second ``until``. Raises ``Rejected``, ``BadInput``: ``attest/…``."""
+        known = tuple(Fact(name, value) for name, value in facts.items())
+        address = self.party(party).address
+        with self.act(by, "attest", party=party, facts=" ".join(facts)):
+            ask = Attest(self._role(by), self.now, address, known, Seconds(until))
+            self.engine.ask(PLATFORM, ask)
+
+    def transfer(
+        self, *, by: str, to: str, btc: str | int, purpose: Purpose = Purpose.PURCHASE
+    ) -> None:
+        """A holder passes free pledge tokens on, if the rules of today let it: they are asked
+        before anything moves. Raises ``Rejected``: ``eligibility/denied``, ``token/…``."""
+        sender, receiver, sats = self.party(by), self.party(to), parse_btc(btc)
+        with self.act(by, "transfer", to=to, sats=sats, purpose=purpose.value):
+            self.engine.ask(
+                PLATFORM,
+                Transfer(self._role(by), self.now, sender.address, receiver.address, sats, purpose),
+            )
+            pledge = self.evm.contracts.pledge
+            pledge.send(sender.account, "transfer", receiver.address_bytes, sats)
+
     def accept(self, loan: Deal | None = None, *, by: str | None = None) -> Deal:
         """The borrower signs too; the operator carries both signatures to the escrow book."""
         deal, by = self._owned(loan, by)
@@ -351,11 +401,13 @@ class World:
         confirmed, attested, minted, and the tokens pledged to the loan.
 
         Pledging twice is more collateral. Raises ``BadInput("input/amount")``; ``Rejected``:
-        ``mint/amount`` below the smallest deposit, ``pledge/late`` if the loan takes no more;
+        ``mint/amount`` below the smallest deposit, ``pledge/late`` if the loan takes no more,
+        ``eligibility/denied``;
         ``Refused("bitcoin/funds")``.
         """
         deal, by = self._owned(loan)
         sats = self._depositable(deal, btc)
+        check_collateral(deal.state, at=self.now)
         with self.act(by, "pledge", deal.id, sats=sats):
             self._send(by, deal.vault.script_pubkey, sats)
         if wait:
@@ -372,6 +424,8 @@ class World:
         chosen = [(deal, self._depositable(deal, btc)) for deal, btc in deposits]
         if not chosen:
             raise BadInput("input/amount", deposits=0)
+        for deal, _ in chosen:
+            check_collateral(deal.state, at=self.now)
         asked = " ".join(f"{deal.id[:10]}={sats}" for deal, sats in chosen)
         outputs: dict[str, list[tuple[bytes, Sats]]] = {}
         for deal, sats in chosen:
@@ -434,6 +488,7 @@ class World:
         """Pledge every free token of the vault to the loan (``EscrowBook.top_up``)."""
         deal, by = self._owned(loan, by)
         sats = free(deal.state.token)
+        check_collateral(deal.state, at=self.now)
         with self.act(by, "top-up", deal.id, sats=sats):
             self._book(by, "top_up", deal, sats)
         return deal
@@ -594,6 +649,7 @@ class World:
             new = replace(old, **(fresh | changes))
         except TypeError:
             raise BadInput("scenario/unknown-key", keys=" ".join(sorted(changes))[:80]) from None
+        check_terms_now(deal.state, new, at=self.now)
         with self.act(by, "refinance", deal.id, principal=new.principal, rate_bps=new.rate_bps):
             parties = [self._holder(new.borrower), self._holder(new.lender)]
             if not all(map(self._answers, parties)):

@@ -91,10 +91,7 @@ def observe(view: View, *, at: Seconds) -> Statement:
     account, path = chain.prove(token, [SUPPLY_SLOT], block=head.number)
     return Statement(
         at,
-        BitcoinState(
-            bitcoin.tip_hash,
-            tuple(bitcoin.block(n)[:HEADER_SIZE] for n in range(1, bitcoin.height + 1)),
-        ),
+        bitcoin_state(bitcoin),
         EvmState(
             chain_id=chain.chain_id,
             token=token,
@@ -142,11 +139,18 @@ def _generations(
                 number,
                 descriptor=vault.descriptor,
                 address=vault.address,
-                coins=tuple(_coins(bitcoin, here)),
+                coins=tuple(stated_coins(here, bitcoin=bitcoin)),
             )
 
 
-def _coins(bitcoin: Blocks, coins: Iterable[Coin]) -> Iterator[StatedCoin]:
+def bitcoin_state(bitcoin: Blocks) -> BitcoinState:
+    """The chain up to its tip, as far as a verifier needs it."""
+    headers = (bitcoin.block(n)[:HEADER_SIZE] for n in range(1, bitcoin.height + 1))
+    return BitcoinState(bitcoin.tip_hash, tuple(headers))
+
+
+def stated_coins(coins: Iterable[Coin], *, bitcoin: Blocks) -> Iterator[StatedCoin]:
+    """Coins of the chain, each with the way from its transaction to its block."""
     for coin in coins:
         raw = bitcoin.transaction(coin.outpoint.txid)
         assert raw is not None, "a coin's transaction is in the chain"

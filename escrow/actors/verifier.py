@@ -11,6 +11,7 @@ from typing import Final
 
 from escrow.actors.generations import rekey_message
 from escrow.actors.statement import (
+    BitcoinState,
     EvmState,
     StatedCoin,
     StatedGeneration,
@@ -107,9 +108,7 @@ def verify(
     "reserves/short", if the rest is sound and the coins do not cover the claims.
     BadInput("reserves/format").
     """
-    hashes = check_headers(statement.bitcoin.headers)
-    if not hashes or hashes[-1] != statement.bitcoin.hash:
-        raise Refused("reserves/block", stated=statement.bitcoin.hash, reason="not the last header")
+    check_bitcoin(statement.bitcoin)
     storage_root = _check_evm(statement)
     named = {"bitcoin_block": bitcoin_block, "evm_block": evm_block, "token": token, "book": book}
     _check_named(statement, named)
@@ -122,7 +121,7 @@ def verify(
     message = statement.message
     for each in _generations(statement):
         check_proof(each.proof, message=message, address=each.address)
-    _check_age(statement.at, at=at, max_age=max_age)
+    check_age(statement.at, at=at, max_age=max_age)
     return _weigh(statement)
 
 
@@ -214,20 +213,31 @@ def _check_generation(stated: StatedGeneration, statement: Statement, *, program
     if address_of(script) != stated.address or script[2:].hex() != program[2:]:
         raise Refused("reserves/altered", address=stated.address, reason="not the vault's")
     for coin in stated.coins:
-        _check_coin(coin, statement, script=script)
+        check_coin(coin, bitcoin=statement.bitcoin, script=script)
 
 
-def _check_coin(coin: StatedCoin, statement: Statement, *, script: bytes) -> None:
-    if not 1 <= coin.height <= statement.bitcoin.height:
+def check_coin(coin: StatedCoin, *, bitcoin: BitcoinState, script: bytes) -> None:
+    """Was this coin paid to this script, in a block of this chain? Raises
+    Refused("reserves/altered"), BadInput("reserves/format")."""
+    if not 1 <= coin.height <= bitcoin.height:
         raise Refused("reserves/altered", outpoint=coin.outpoint, height=coin.height)
     txid, _, vout = coin.outpoint.partition(":")
-    header = statement.bitcoin.headers[coin.height - 1]
+    header = bitcoin.headers[coin.height - 1]
     paid = check_paid(coin.tx, vout=int(vout), branch=coin.branch, header=header)
     if (paid.txid, paid.sats, paid.script) != (txid, coin.sats, script):
         raise Refused("reserves/altered", outpoint=coin.outpoint, reason="pays something else")
 
 
-def _check_age(made: Seconds, *, at: Seconds | None, max_age: Seconds | None) -> None:
+def check_bitcoin(bitcoin: BitcoinState) -> None:
+    """Do the headers link up to the block that is named? Raises Refused("reserves/block")."""
+    hashes = check_headers(bitcoin.headers)
+    if not hashes or hashes[-1] != bitcoin.hash:
+        raise Refused("reserves/block", stated=bitcoin.hash, reason="not the last header")
+
+
+def check_age(made: Seconds, *, at: Seconds | None, max_age: Seconds | None) -> None:
+    """Was it made by ``at``, and no longer than ``max_age`` before? Raises
+    Refused("reserves/stale"), BadInput("input/time")."""
     if max_age is not None and at is None:
         raise BadInput("input/time", reason="an age needs a present")
     if at is not None and (made > at or (max_age is not None and at - made > max_age)):

@@ -9,7 +9,6 @@ import json
 import os
 import sys
 import tempfile
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,10 +17,8 @@ import typer
 from escrow.core.errors import BadInput, Refused
 
 if TYPE_CHECKING:
-    from escrow.actors.statement import Statement
     from escrow.actors.verifier import Verdict
     from escrow.core.units import Seconds
-    from escrow.world import World
 
 app = typer.Typer(
     help="Proof of reserves: signed by those who can move the coins, checked from the file alone.",
@@ -41,6 +38,7 @@ def prove(
 ) -> None:
     """State the reserves of all loans. Each vault's quorum looks for itself, and signs."""
     from escrow.actors.statement_file import write_statement
+    from escrow.sim.reserves import prove_world
     from escrow.world import World
 
     if (world is None) == (scene is None):
@@ -102,35 +100,6 @@ def verify(
         print(f"error: {refusal}", file=sys.stderr)
         raise typer.Exit(1) from None
     _show(verdict, as_json=as_json)
-
-
-def prove_world(world: World) -> Statement:
-    """The signed statement of a world's reserves, as of now; silent parties do not sign.
-
-    Raises as ``escrow.actors.prover.prove``.
-    """
-    from escrow.actors.observer import View
-    from escrow.actors.prover import Voucher, prove
-    from escrow.actors.signers import SoftwareSigner
-    from escrow.adapters.bitcoin.musig import MusigSigner
-
-    world.settle()
-    custodies = {deal.id: world.custody_of(deal.id) for deal in world.loans}
-    view = View(world.bitcoin, world.evm, custodies, lambda: world.now)
-    # In a world, each role has the party of its name. What it draws here is not what its payouts
-    # would: a proof leaves the world's future as it was.
-    answering = [
-        Voucher(
-            SoftwareSigner(party.keys, name=name),
-            role=name,
-            view=view,
-            musig=MusigSigner(party.keys),
-            session=partial(world.streams.fresh, f"reserves/{name}"),
-        )
-        for name, party in world.parties.items()
-        if name not in world.silent
-    ]
-    return prove(view, vouchers=answering)
 
 
 def _show(verdict: Verdict, *, as_json: bool) -> None:

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from typing import Final, assert_never
 
+from escrow.core.eligibility import DENIED
 from escrow.core.errors import Rejected
+from escrow.core.gates import unruled
 from escrow.core.phases import ended
 from escrow.core.state import Escrow, Event, Incident, fold
 from escrow.core.verbs.accept import Accept, accept
 from escrow.core.verbs.assess import Assess, assess
+from escrow.core.verbs.attest import Attest, attest
 from escrow.core.verbs.auction import Redo, Take, redo, take
 from escrow.core.verbs.burn import BurnTokens, burn
 from escrow.core.verbs.cancel import Cancel, cancel
@@ -49,8 +52,10 @@ from escrow.core.verbs.rekey import Rekey, SawGeneration, rekey, saw_generation
 from escrow.core.verbs.repay import Repay, repay
 from escrow.core.verbs.retire import Retire, retire
 from escrow.core.verbs.rotate import SawRotation, saw_rotation
+from escrow.core.verbs.switch_profile import SwitchProfile, switch_profile
 from escrow.core.verbs.tick import Tick, tick
 from escrow.core.verbs.top_up import TopUp, top_up
+from escrow.core.verbs.transfer import Transfer, transfer
 from escrow.core.verbs.withdraw import Withdraw, withdraw
 
 Command = (
@@ -67,6 +72,9 @@ Command = (
     | Mark
     | Pause
     | Resume
+    | SwitchProfile
+    | Attest
+    | Transfer
     | Offer
     | Accept
     | Open
@@ -113,6 +121,10 @@ RANK: Final[dict[type[Command], int]] = {
     Mark: 21,
     Pause: 22,
     Resume: 23,
+    # the register: what is known and which rules count is settled before anybody asks
+    SwitchProfile: 25,
+    Attest: 26,
+    Transfer: 27,
     # 3 agreement, collateral and money
     Offer: 30,
     Accept: 31,
@@ -209,6 +221,12 @@ def _decide(escrow: Escrow, command: Command) -> tuple[Event, ...]:
             return pause(escrow, command)
         case Resume():
             return resume(escrow, command)
+        case SwitchProfile():
+            return switch_profile(escrow, command)
+        case Attest():
+            return attest(escrow, command)
+        case Transfer():
+            return transfer(escrow, command)
         case Offer():
             return offer(escrow, command)
         case Accept():
@@ -270,7 +288,11 @@ def _decide(escrow: Escrow, command: Command) -> tuple[Event, ...]:
 
 
 def witness(escrow: Escrow, command: Command) -> tuple[Event, ...]:
-    """``decide`` for a fact: what the rules would have refused becomes an incident, noted once."""
+    """``decide`` for a fact: what the rules would have refused becomes an incident, noted once.
+
+    What a chain did with somebody who is not eligible has happened all the same: it is noted first,
+    and then taken in as where there are no rules.
+    """
     try:
         return decide(escrow, command)
     except Rejected as refusal:
@@ -280,4 +302,7 @@ def witness(escrow: Escrow, command: Command) -> tuple[Event, ...]:
             (known.verb, known.code, known.facts) == (verb, refusal.code, facts)
             for known in escrow.incidents
         )
-        return () if noted else (Incident(command.at, verb, refusal.code, facts),)
+        note = () if noted else (Incident(command.at, verb, refusal.code, facts),)
+        if refusal.code != DENIED:
+            return note
+        return (*note, *witness(unruled(escrow), command))

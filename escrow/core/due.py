@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from escrow.core.eligibility import Gate
+from escrow.core.gates import denial
 from escrow.core.payouts import fee_bound
 from escrow.core.phases import (
     backing,
@@ -449,7 +451,9 @@ def _loan_due(escrow: Escrow) -> tuple[Effect, ...]:
     if isinstance(loan, Draft | Offered):
         return ()
     if isinstance(loan, Accepted):
-        return (OpenOnEvm(),) if now <= loan.terms.expires_at else ()
+        # Nobody is asked to do what the loan's own rules refuse.
+        permitted = denial(escrow, Gate.OFFER, at=now) is None
+        return (OpenOnEvm(),) if now <= loan.terms.expires_at and permitted else ()
     if isinstance(loan, Opened) and now > loan.terms.draw_by:
         effects.append(CancelOnEvm())
     # Needs no price: whether the call was right is not asked any more.

@@ -8,11 +8,13 @@ is written as "holds, or a remedy is due".
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from escrow.core.due import AttestLoss, AwaitReburial, MakeGood, due
+from escrow.core.eligibility import DENIED, Gate
 from escrow.core.errors import CODES, Rejected
+from escrow.core.gates import collateral_gate, denial
 from escrow.core.phases import (
     breach,
     carries_tokens,
@@ -23,6 +25,7 @@ from escrow.core.phases import (
 )
 from escrow.core.realise import auction_start
 from escrow.core.regions import loan as ln
+from escrow.core.regions import register as rg
 from escrow.core.regions import servicing as sv
 from escrow.core.regions import token as tk
 from escrow.core.regions import vault as vt
@@ -692,6 +695,31 @@ def servicing_moves_nothing(step: Step) -> bool:
         return True
     before, after = step.before, step.after
     return (before.loan, before.vault, before.token) == (after.loan, after.vault, after.token)
+
+
+@law("INV-ELG-1", C, E)
+def nobody_who_is_not_eligible_comes_in_unseen(step: Step) -> bool:
+    """Nothing is offered, opened or pledged against the loan's rules unless an incident says so."""
+    match step.event:
+        case rg.OfferedUnder() | ln.LoanOpened():
+            gate = Gate.OFFER
+        case tk.TokensHeld():
+            gate = collateral_gate(step.before)
+        case _:
+            return True
+    denied = denial(replace(step.before, book=step.after.book), gate, at=step.event.at)
+    return denied is None or any(
+        each.code == DENIED and ("rule", denied.rule) in each.facts
+        for each in step.before.incidents
+    )
+
+
+@law("INV-ELG-2", E)
+def a_loan_keeps_its_rules(step: Step) -> bool:
+    """A loan keeps the rules that it was offered under until new terms are signed."""
+    if not isinstance(step.event, rg.OfferedUnder):
+        return step.after.book == step.before.book
+    return step.after.book == step.event.book == step.before.register.book
 
 
 LAWS: Final = tuple(_LAWS)

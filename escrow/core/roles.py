@@ -24,6 +24,8 @@ class Role(Enum):
     """A third party that repays debt for discounted collateral."""
     ARBITER = "arbiter"
     """Decides on a disputed margin call; the terms name it."""
+    REGISTRAR = "registrar"
+    """Records who takes part, and which rules new offers are under; holds no key of a vault."""
     OPERATOR = "operator"
     """Runs the engine: carries messages and keeps duties, holds no key of a vault."""
     WATCHER = "watcher"

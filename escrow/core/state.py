@@ -1,14 +1,15 @@
-"""One deal: four regions side by side, how it is serviced, and the fold that grows them.
+"""One deal: four regions side by side, how it is serviced, under which rules, and the fold.
 
 Inside a region illegal states cannot be written; between regions there are laws
-(``laws.py``). The system region is shared by all deals of a world: the engine keeps one and
-hands it to each.
+(``laws.py``). The system region and the register are shared by all deals of a world: the engine
+keeps one of each and hands them to all.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from escrow.core.eligibility import RuleBook
 from escrow.core.regions.loan import (
     Draft,
     Loan,
@@ -17,6 +18,7 @@ from escrow.core.regions.loan import (
     Refinanced,
     evolve_loan,
 )
+from escrow.core.regions.register import OfferedUnder, Register, RegisterEvent, evolve_register
 from escrow.core.regions.servicing import Servicing, ServicingEvent, evolve_servicing
 from escrow.core.regions.system import System, SystemEvent, evolve_system
 from escrow.core.regions.token import Token, TokenEvent, evolve_token
@@ -38,7 +40,9 @@ class Incident:
     """The numbers behind it."""
 
 
-Event = SystemEvent | LoanEvent | VaultEvent | TokenEvent | ServicingEvent | Incident
+Event = (
+    SystemEvent | LoanEvent | VaultEvent | TokenEvent | ServicingEvent | RegisterEvent | Incident
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,10 @@ class Escrow:
     of that."""
     servicing: Servicing = Servicing()
     """How the loan stands by what was agreed beside the terms."""
+    register: Register = Register()
+    """Who takes part, and the rules of today."""
+    book: RuleBook | None = None
+    """The rules that the loan was offered under; none: everything is allowed."""
 
 
 def evolve(escrow: Escrow, event: Event) -> Escrow:
@@ -69,6 +77,10 @@ def evolve(escrow: Escrow, event: Event) -> Escrow:
     if isinstance(event, Refinanced):
         # The plan was of the old terms, and ends with them.
         return replace(escrow, loan=evolve_loan(escrow.loan, event), servicing=Servicing())
+    if isinstance(event, OfferedUnder):
+        return replace(escrow, book=event.book)
+    if isinstance(event, RegisterEvent):
+        return replace(escrow, register=evolve_register(escrow.register, event))
     if isinstance(event, LoanEvent):
         return replace(escrow, loan=evolve_loan(escrow.loan, event))
     if isinstance(event, VaultEvent):
@@ -87,3 +99,10 @@ def fold(escrow: Escrow, events: tuple[Event, ...]) -> Escrow:
     for event in events:
         escrow = evolve(escrow, event)
     return escrow
+
+
+def joined(escrow: Escrow, shared: Escrow) -> Escrow:
+    """The deal with what all loans share as ``shared`` has it."""
+    if escrow.system is shared.system and escrow.register is shared.register:
+        return escrow
+    return replace(escrow, system=shared.system, register=shared.register)

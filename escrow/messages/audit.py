@@ -21,6 +21,7 @@ from typing import Any, Final
 from escrow.core.laws import Step
 from escrow.core.phases import debt_now, loan_phase, system_phase, token_phase, vault_phase
 from escrow.core.regions import loan as ln
+from escrow.core.regions import register as rg
 from escrow.core.regions import system as sy
 from escrow.core.regions import token as tk
 from escrow.core.regions import vault as vt
@@ -104,7 +105,7 @@ def _actor(event: Event, *, actors: Mapping[str, str], last: str) -> str:
     if sender is not None:
         return clipped(sender, MAX_FACT)
     match event:
-        case ln.OfferMade():
+        case ln.OfferMade() | rg.OfferedUnder():
             return Role.LENDER.value
         case ln.OfferAccepted() | vt.CoinsRecovered():
             return Role.BORROWER.value
@@ -123,7 +124,9 @@ def _actor(event: Event, *, actors: Mapping[str, str], last: str) -> str:
             return "oracles"
         case sy.Paused() | sy.Resumed():
             return Role.GUARDIAN.value
-        case ln.LoanEnded():
+        case rg.Attested() | rg.ProfileSwitched():
+            return Role.REGISTRAR.value
+        case ln.LoanEnded() | rg.TransferCleared():
             return "engine"
         case _ if isinstance(event, _WATCHED):
             return Role.WATCHER.value
@@ -189,6 +192,8 @@ def _collect(
             case int():
                 where = {"Cents": cents, "Sats": sats}.get(str(field.type), facts)
                 where[name] = str(int(value))
+            case tuple() if isinstance(found, rg.Attested):
+                facts.update({each.name: _plain(each.value) for each in value})
             case tuple() if name == "facts":
                 facts.update({key[:40]: _plain(each) for key, each in value})
             case tuple() if name == "paid":

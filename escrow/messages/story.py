@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from escrow.core.laws import Step
 from escrow.core.regions.system import System
-from escrow.core.state import Escrow, Event, evolve
+from escrow.core.state import Escrow, Event, evolve, joined
 
 SHARED: Final = ""
 """Stream of what all loans share."""
@@ -28,12 +28,12 @@ class Told:
 
 def retold(events: Iterable[tuple[str, Event]], *, system: System) -> Iterator[Told]:
     """Fold ``(loan, event)`` pairs from the start; ``system`` is the platform as it was set up."""
-    deals: dict[str, Escrow] = {}
+    shared, deals = Escrow(system), dict[str, Escrow]()
     for log, (loan, event) in enumerate(events):
-        before = replace(deals.get(loan) or Escrow(system), system=system)
+        before = joined(deals.get(loan) or shared, shared)
         after = evolve(before, event)
         if loan == SHARED:
-            system = after.system
+            shared = after
         else:
             deals[loan] = after
         yield Told(log, loan, Step(before, event, after))

@@ -33,7 +33,16 @@ from escrow.parse import parse_time
 from escrow.sim.toml import Table
 from escrow.world import World
 
-PILOTS: Final[tuple[str, ...]] = ("machine-loan", "hash-power", "mining-revenue")
+PILOTS: Final[tuple[str, ...]] = (
+    "registry-delisting",
+    "highly-qualified",
+    "elr-settlement",
+    "reserve-fund",
+    "atomic-swap",
+    "machine-loan",
+    "hash-power",
+    "mining-revenue",
+)
 """Every pilot, in the order of ``escrow seeds``."""
 
 _T = TypeVar("_T")

@@ -7,6 +7,7 @@ from typing import assert_never
 from escrow.core.laws import Step
 from escrow.core.phases import debt_now, terms_of
 from escrow.core.regions import loan as ln
+from escrow.core.regions import register as rg
 from escrow.core.regions import servicing as sv
 from escrow.core.regions import token as tk
 from escrow.core.regions import vault as vt
@@ -179,6 +180,16 @@ def why(step: Step) -> str:
             return "the lender took the impairment back: the plan counts again"
         case sv.DefaultDeclared(since=overdue):
             return f"unpaid since {moment(overdue)}, through grace and delinquency"
+        case rg.Attested(facts=facts, until=until):
+            names = ", ".join(fact.name for fact in facts)
+            return f"the registrar saw evidence, good until {moment(until)}: {names}"
+        case rg.ProfileSwitched(book=book, what_if=what_if):
+            said = f"new offers are under {book.profile} version {book.version}"
+            return f"{said}, as a what-if" if what_if else said
+        case rg.TransferCleared(sats=sats, purpose=purpose):
+            return f"the rules let {coins(sats)} in tokens pass, as a {purpose.value}"
+        case rg.OfferedUnder(book=book):
+            return f"the loan is under {book.profile} version {book.version} for good"
         case Incident(code=code):
             return f"noted, not refused: {code}"
 

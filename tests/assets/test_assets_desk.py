@@ -318,10 +318,13 @@ def test_a_buyer_without_money_moves_nothing(made: World) -> None:
     found.declare()
     poor = made.party("arbiter").address_bytes
     found.register.send(made.party("registrar").account, "admit", poor, 2**40 - 1)
+    # Enough for the costs, and not for the lender.
+    made.evm.contracts.cash.send(made.party("issuer").account, "mint", poor, 100_000)
     before = made.cash_of("lender"), found.items, found.owed
     with pytest.raises(Rejected, match="token/balance"):
         found.sell(buyer="arbiter")
     assert (made.cash_of("lender"), found.items, found.owed) == before
+    assert made.cash_of("arbiter") == 100_000
     with pytest.raises(Rejected, match="token/cannot-receive"):
         found.sell(buyer="stranger")
     assert (made.cash_of("lender"), found.items, found.owed) == before

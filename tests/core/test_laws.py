@@ -40,9 +40,10 @@ from deals import (
     serviced,
     stale,
 )
+from rulings import ALL_FACTS, BOOK, book, lent, lost, pledged, rule, ruled, seen, switched
 
 from escrow.core import laws
-from escrow.core.decide import Command, decide
+from escrow.core.decide import Command, decide, witness
 from escrow.core.errors import Rejected
 from escrow.core.laws import LAWS, Law, Step, broken
 from escrow.core.regions.loan import (
@@ -56,15 +57,17 @@ from escrow.core.regions.loan import (
     Repayment,
     Withdrawn,
 )
+from escrow.core.regions.register import OfferedUnder
 from escrow.core.regions.servicing import DefaultDeclared
 from escrow.core.regions.system import RESUME_GRACE, Price, Resumed, Running
 from escrow.core.regions.token import Burn, Minted, TokensFreed
 from escrow.core.regions.vault import CoinsRecovered, PayoutReplaced, PayoutSent
 from escrow.core.roles import Role
 from escrow.core.rules import INTEREST_DEN, Debt
-from escrow.core.state import Escrow, Event, Incident, evolve
+from escrow.core.state import Escrow, Event, Incident, evolve, fold
 from escrow.core.terms import MIN_DEPOSIT, Liquidation
 from escrow.core.units import DAY, HOUR, MAX_PRICE, Bps, Cents, PriceE8, Sats, Seconds
+from escrow.core.verbs.accept import Accept
 from escrow.core.verbs.auction import Redo, Take
 from escrow.core.verbs.declare_default import DeclareDefault
 from escrow.core.verbs.draw import Draw
@@ -72,6 +75,8 @@ from escrow.core.verbs.expire_call import ExpireCall
 from escrow.core.verbs.liquidate import Liquidate
 from escrow.core.verbs.margin_call import MarginCall
 from escrow.core.verbs.mint import Mint
+from escrow.core.verbs.offer import Offer
+from escrow.core.verbs.open import Open
 from escrow.core.verbs.pause import Pause, Resume
 from escrow.core.verbs.payout import SawPayout
 from escrow.core.verbs.pledge import SawCoin, SawCoinGone
@@ -149,6 +154,27 @@ def underwater() -> Escrow:
 def doubled() -> Escrow:
     """The price doubled."""
     return priced(active(), PriceE8(2 * AT_INITIAL), at=LATER)
+
+
+OTHER_BOOK = book(rule("a"), profile="other")
+
+
+def opening(*facts: str) -> Step:
+    """A loan is opened under rules."""
+    signed = play(ruled(*facts), Offer(Role.LENDER, NOW, TERMS), Accept(Role.BORROWER, NOW))
+    return first(signed, Open(Role.OPERATOR, NOW))
+
+
+def against(step: Step) -> Step:
+    """The same step, and nothing is known of the borrower."""
+    return replace(step, before=play(step.before, lost(*ALL_FACTS)))
+
+
+def taken(escrow: Escrow, command: Command) -> Step:
+    """The last step of what a chain did, whatever the rules say."""
+    told = witness(escrow, command)
+    escrow = fold(escrow, told[:-1])
+    return Step(escrow, told[-1], evolve(escrow, told[-1]))
 
 
 RENEWED = replace(TERMS, expires_at=LATER, maturity=Seconds(TERMS.maturity + 1))
@@ -434,6 +460,19 @@ KEPT: dict[str, list[Step]] = {
         shows(active()),
     ],
     "INV-META-3": [shows(active()), shows(active(), replace(NOTHING, code="price/stale"))],
+    "INV-ELG-1": [
+        steps(ruled("offer"), Offer(Role.LENDER, NOW, TERMS))[1],
+        opening("offer"),
+        first(lent("offer", "pledge"), TopUp(Role.BORROWER, NOW, ONE)),
+        first(minted(), TopUp(Role.BORROWER, NOW, ONE)),
+        taken(lent("offer"), TopUp(Role.BORROWER, NOW, ONE)),
+        shows(active()),
+    ],
+    "INV-ELG-2": [
+        steps(ruled("offer"), Offer(Role.LENDER, NOW, TERMS))[1],
+        first(pledged(*ALL_FACTS), switched(OTHER_BOOK)),
+        first(pledged(*ALL_FACTS), seen("a")),
+    ],
 }
 
 TWICE = payout(txid="qq")
@@ -664,6 +703,19 @@ BROKEN: dict[str, list[Step]] = {
         bump(fee=Sats(4_001), paid=((0, Sats(4_000)),)),
     ],
     "INV-META-3": [shows(active(), replace(NOTHING, code="loan/bribe"))],
+    "INV-ELG-1": [
+        against(step)
+        for step in (
+            steps(ruled("offer"), Offer(Role.LENDER, NOW, TERMS))[1],
+            opening("offer"),
+            first(lent("offer", "pledge"), TopUp(Role.BORROWER, NOW, ONE)),
+        )
+    ],
+    "INV-ELG-2": [
+        Step(lent("offer"), NOTHING, replace(lent("offer"), book=None)),
+        Step(lent("offer"), OfferedUnder(NOW, OTHER_BOOK), replace(lent("offer"), book=OTHER_BOOK)),
+        Step(lent("offer"), OfferedUnder(NOW, BOOK), replace(lent("offer"), book=OTHER_BOOK)),
+    ],
 }
 
 

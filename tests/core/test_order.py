@@ -24,9 +24,11 @@ from deals import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from rulings import seen, switched
 
 from escrow.core.decide import RANK, Command, in_order, witness
 from escrow.core.phases import loan_phase
+from escrow.core.regions.register import Purpose
 from escrow.core.roles import Role
 from escrow.core.state import Escrow, Event, fold
 from escrow.core.terms import Liquidation
@@ -60,6 +62,7 @@ from escrow.core.verbs.retire import Retire
 from escrow.core.verbs.rotate import SawRotation
 from escrow.core.verbs.tick import Tick
 from escrow.core.verbs.top_up import TopUp
+from escrow.core.verbs.transfer import Transfer
 from escrow.core.verbs.withdraw import Withdraw
 
 AT = Seconds(NOW + 60)
@@ -92,6 +95,9 @@ ALL_AT_ONCE: tuple[Command, ...] = (
     SawRotation(Role.WATCHER, AT, 3),
     Pause(Role.GUARDIAN, AT, Seconds(DAY)),
     Resume(Role.GUARDIAN, AT),
+    replace(switched(), at=AT),
+    seen("a", at=AT),
+    Transfer(Role.STRANGER, AT, TERMS.borrower, TERMS.lender, ONE, Purpose.PURCHASE),
     Offer(Role.LENDER, AT, TERMS),
     Accept(Role.BORROWER, AT),
     Open(Role.OPERATOR, AT),

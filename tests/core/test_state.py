@@ -15,6 +15,7 @@ from deals import (
     recovered,
     repaid,
 )
+from rulings import seen, switched
 
 from escrow.core.decide import decide, witness
 from escrow.core.regions.loan import (
@@ -29,7 +30,7 @@ from escrow.core.regions.loan import (
     Outcome,
 )
 from escrow.core.roles import Role
-from escrow.core.state import Incident, evolve, fold
+from escrow.core.state import Incident, evolve, fold, joined
 from escrow.core.units import Cents, Seconds
 from escrow.core.verbs.pledge import SawCoinGone
 from escrow.core.verbs.repay import Repay
@@ -104,3 +105,11 @@ def test_states_are_values() -> None:
     assert hash(active()) == hash(active())
     with pytest.raises(AttributeError):
         draft().loan = repaid().loan
+
+
+def test_what_all_loans_share_is_one() -> None:
+    shared = play(draft(), switched(), seen("a"))
+    deal = active()
+    assert joined(deal, shared) == replace(deal, system=shared.system, register=shared.register)
+    assert joined(deal, deal) is deal
+    assert joined(deal, replace(deal, system=shared.system)).system is shared.system

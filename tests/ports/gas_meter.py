@@ -11,11 +11,29 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from contracts_lab import ALL_RIGHTS, AUCTION, DELAY, FOR_EVER, PARTIAL, PRICE, Lab, raw
+from contracts_lab import (
+    ALL_RIGHTS,
+    AUCTION,
+    DELAY,
+    FOR_EVER,
+    HOLD_CASH,
+    HOLD_PLEDGE,
+    PARTIAL,
+    PRICE,
+    Lab,
+    raw,
+)
+from lending_lab import LLTV
 
 from escrow.adapters.evm import typed
 from escrow.adapters.evm.block import Receipt
-from escrow.adapters.evm.contracts import CONTRACTS, deploy_one
+from escrow.adapters.evm.contracts import (
+    CONTRACTS,
+    Contract,
+    creation_code,
+    deploy_one,
+    transaction,
+)
 from escrow.core.units import COIN, DAY, HOUR
 
 FILE = Path(__file__).resolve().parents[2] / "contracts" / "gas.json"
@@ -270,6 +288,70 @@ class Meter(Notes):
         gone = register.send(lab.registrar, "retire", claim, owner, 400, b"\xef" * 32)
         self.note("asset.retire, part", gone)
 
+    def lending_market(self) -> None:
+        """The market that lends against tokens, as Morpho's figures are taken: others use it, the
+        borrower is new, interest accrues in every action."""
+        lab = self.lab
+        parts = lab.registry.address, lab.prices.address
+        code = creation_code("LendingMarket", *parts, LLTV, 200, 800)
+        made = lab.chain.send(
+            transaction(lab.issuer, chain=lab.chain, to=None, data=code, gas=8_000_000)
+        )
+        assert made.contract_address
+        self.used["deploy LendingMarket"] = made.gas_used
+        self.addresses[made.contract_address] = "LendingMarket"
+        market = Contract("LendingMarket", address=made.contract_address, chain=lab.chain)
+        lab.rule(HOLD_PLEDGE | HOLD_CASH, kind=3)
+        lab.admit(market.address, kind=3)
+        for who in (lab.lender, lab.borrower, lab.buyer):
+            for token in (lab.cash, lab.pledge):
+                token.send(who, "approve", market.address, 2**256 - 1)
+        for who in (lab.buyer, lab.borrower):
+            lab.mint(b"\x07" * 32, 10 * COIN, holder=raw(who))
+
+        def do(name: str, who: Any, verb: str, *args: object) -> None:
+            self.note(f"market.{name}", market.send(who, verb, *args))
+
+        me = raw(lab.borrower)
+        do("supply, first ever", lab.lender, "supply", 10**9)
+        do("supply, again", lab.lender, "supply", 10**9)
+        lab.post()
+        do("supply_collateral, first ever", lab.buyer, "supply_collateral", COIN)
+        do("borrow, first ever", lab.buyer, "borrow", 1_000_000)
+        do("supply_collateral, new borrower", lab.borrower, "supply_collateral", 2 * COIN)
+        do("borrow, new borrower", lab.borrower, "borrow", 3_000_000)
+        do("supply_collateral, top up", lab.borrower, "supply_collateral", COIN)
+        do("borrow, again", lab.borrower, "borrow", 1_000_000)
+        do("repay, part", lab.borrower, "repay", me, 1_000_000)
+        do("withdraw_collateral, part", lab.borrower, "withdraw_collateral", COIN)
+        do("repay, all", lab.borrower, "repay", me, 2**256 - 1)
+        do("withdraw_collateral, all", lab.borrower, "withdraw_collateral", 2 * COIN)
+        do("withdraw, part", lab.lender, "withdraw", 10**6)
+        opened = ("supply_collateral, new borrower", "borrow, new borrower")
+        closed = ("repay, all", "withdraw_collateral, all")
+        between = ("supply_collateral, top up", "repay, part")
+        for name, verbs in (
+            ("open, 2 transactions", opened),
+            ("close, 2 transactions", closed),
+            ("whole loan, 6 transactions", (*opened, *between, *closed)),
+        ):
+            self.sum(f"market.{name}", *(f"market.{verb}" for verb in verbs))
+        for name, price, most in (
+            ("part", HALF, 3_500_000),
+            ("all", HALF, 2**64),
+            ("bad debt", PRICE // 5, 2**64),
+        ):
+            lab.post()
+            market.send(lab.borrower, "supply_collateral", 2 * COIN)
+            market.send(lab.borrower, "borrow", 9_000_000)
+            lab.wait(12)
+            lab.post(price)
+            do(f"liquidate, {name}", lab.buyer, "liquidate", me, most, 0)
+            if market.call("owed", me):
+                market.send(lab.buyer, "repay", me, 2**64)
+            if left := market.call("position", me)[2]:
+                market.send(lab.borrower, "withdraw_collateral", left)
+
     def measure(self) -> dict[str, int]:
         for each in (
             self.registry,
@@ -281,6 +363,7 @@ class Meter(Notes):
             self.margin,
             self.sales,
             self.auctions,
+            self.lending_market,
             self.assets,
         ):
             each()

@@ -13,13 +13,14 @@ import gas_meter
 import gas_table
 import pytest
 from gas_account import Account, accounts
+from gas_cash import CashMeter
 from gas_meter import Meter, written_down
 from gas_table import Bar, bars, line, lines
 
 
 @pytest.fixture(scope="module")
 def measured() -> dict[str, int]:
-    return Meter().measure()
+    return Meter().measure() | CashMeter().measure()
 
 
 def test_gas_is_what_is_written_down(measured: dict[str, int]):
@@ -51,7 +52,7 @@ def test_a_figure_above_its_bar_is_missed_and_one_at_it_is_not():
 
 @pytest.fixture(scope="module")
 def explained() -> dict[str, Account]:
-    return accounts(Meter)
+    return accounts(Meter) | accounts(CashMeter)
 
 
 def test_every_account_is_whole(measured: dict[str, int], explained: dict[str, Account]):
@@ -71,3 +72,10 @@ def test_what_an_account_says(explained: dict[str, Account]):
     assert parts.times["transaction", ""] == 4
     assert parts.times["ecrecover", "EscrowBook"] == 2, "both parties' signatures"
     assert parts.times["SSTORE, new slot", "EscrowBook"] == 1, "the loan's word, and no other"
+
+
+def test_why_digital_cash_is_no_option_of_cash(measured: dict[str, int]):
+    """The page says what asking limits costs each transfer."""
+    page = gas_table.PAGE.read_text()
+    for name in ("digital.transfer", "cash.transfer, to a holder"):
+        assert f"{measured[name]:,}" in page.split("A currency of its own")[1].split("Both are")[0]

@@ -10,9 +10,11 @@ import pytest
 from flip_lab import flips_event, flips_refusal
 
 from escrow.core.decide import Command, decide
+from escrow.core.eligibility import Fact, Force, RuleBook
 from escrow.core.errors import CODES, BadInput
 from escrow.core.laws import LAWS, Step
 from escrow.core.regions import loan as ln
+from escrow.core.regions import register as rg
 from escrow.core.regions import servicing as sv
 from escrow.core.regions import system as sy
 from escrow.core.regions import token as tk
@@ -158,6 +160,9 @@ PAYOUT = vt.Payout("pp", ("aa:0",), ((0, Sats(99_999_000)),), Sats(1_000), Sats(
 SPLIT = ln.Split(Cents(2_400_000), Sats(90_000_000), Sats(10_000_000), Cents(0))
 
 
+RULES_OF_A_PLACE = RuleBook("a-place", 1, Force.NOT_IN_FORCE, ())
+
+
 def samples() -> list[tuple[Escrow, Event]]:
     """A state and an event of each kind that may follow it."""
     lent, call = active(), called(**ARBITER)
@@ -228,6 +233,10 @@ def samples() -> list[tuple[Escrow, Event]]:
         (served, sv.Impaired(at)),
         (served, sv.ImpairmentLifted(at)),
         (served, sv.DefaultDeclared(late, at)),
+        (lent, rg.Attested(at, "0x", (Fact("a", 1),), late)),
+        (lent, rg.ProfileSwitched(at, RULES_OF_A_PLACE, True)),
+        (lent, rg.OfferedUnder(at, RULES_OF_A_PLACE)),
+        (lent, rg.TransferCleared(at, "0x", "0x", Sats(COIN), rg.Purpose.PAYMENT)),
         (lent, Incident(at, "SawCoin", "pledge/late", (("sats", 2**60),))),
     ]
 
@@ -266,6 +275,8 @@ RULE_OF = {
     "MarginNoticed": "notice", "NoticeLifted": "notice", "StandingNoted": "standing",
     "Impaired": "impairment", "ImpairmentLifted": "impairment",
     "DefaultDeclared": "declared default", "Incident": "incident", "ClockTicked": "clock",
+    "Attested": "evidence", "ProfileSwitched": "profile", "OfferedUnder": "eligibility",
+    "TransferCleared": "eligibility",
 }  # fmt: skip
 
 

@@ -83,7 +83,7 @@ def test_the_borrower_of_the_terms_plays_the_borrower_of_the_vault(
 def test_it_recovers_alone(many: World) -> None:
     deal = many.open(borrower="miner-7")
     before = many.sats_of("miner-7")
-    many.silence("lender", "custodian", "operator")
+    many.silence("lender", "custodian")
     many.advance(seconds=deal.terms.recover_at - many.now)
     many.mine(11)  # Bitcoin's own clock is the median of eleven blocks
     many.recover(deal)

@@ -11,13 +11,13 @@ from escrow.actors.verifier import verify
 from escrow.adapters.bitcoin import psbt as bip174
 from escrow.adapters.bitcoin.policy import read_transaction
 from escrow.adapters.bitcoin.taken import path_taken
-from escrow.commands.reserves import prove_world
 from escrow.config import WorldConfig, world_policy
 from escrow.core.errors import BadInput, Refused
 from escrow.core.regions.vault import Recovered
 from escrow.core.units import DAY
 from escrow.custody.read import load_policy, write_policy
 from escrow.ports import OutPoint
+from escrow.sim.reserves import prove_world
 from escrow.world import World
 
 SHORT = {"draw_in": DAY, "term": 3 * DAY, "grace": DAY, "recover_in": DAY}

@@ -27,12 +27,12 @@ from escrow.adapters.bitcoin.psbt_data import unshared
 from escrow.adapters.evm import typed
 from escrow.adapters.evm.client import EvmWatch
 from escrow.cli import main
-from escrow.commands.reserves import prove_world
 from escrow.config import WorldConfig
 from escrow.core.errors import BadInput, EscrowError, Refused
 from escrow.core.units import COIN, DAY, HOUR, Sats, Seconds
 from escrow.core.verbs.mint import Mint
 from escrow.ports import OutPoint
+from escrow.sim.reserves import prove_world
 from escrow.world import World
 
 COSIGNERS = ("lender", "borrower", "custodian")

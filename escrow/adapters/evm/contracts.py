@@ -179,8 +179,6 @@ class Deployment:
 
 CONTRACTS: Final = ("Registry", "CashToken", "PriceRounds", "PledgeToken", "EscrowBook")
 """In the order in which they are deployed, one nonce after the other."""
-COMPANIONS: Final = ("AssetToken",)
-"""Shipped too; deployed by whoever wants them (``deploy_one``)."""
 
 
 def deploy(plan: Deployment, *, account: Account, chain: EvmPort) -> Contracts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from escrow.core.errors import Rejected
+from escrow.core.gates import check_terms_now
 from escrow.core.regions.loan import Draft, OfferMade
 from escrow.core.regions.servicing import ServicingPlan
 from escrow.core.roles import Role
@@ -25,8 +26,8 @@ class Offer:
 
 
 def offer(escrow: Escrow, command: Offer) -> tuple[Event, ...]:
-    """Raises ``offer/not-lender``, ``offer/already-offered`` and those of ``check_terms`` and
-    ``check_plan``."""
+    """Raises ``offer/not-lender``, ``offer/already-offered``, those of ``check_terms`` and
+    ``check_plan``, and ``eligibility/denied``."""
     # WHO
     if command.by is not Role.LENDER:
         raise Rejected("offer/not-lender", by=command.by.value)
@@ -36,5 +37,6 @@ def offer(escrow: Escrow, command: Offer) -> tuple[Event, ...]:
     check_terms(command.terms, at=command.at)
     if command.plan is not None:
         check_plan(command.plan, command.terms)
+    rules = check_terms_now(escrow, command.terms, at=command.at)
     # THEN
-    return (OfferMade(command.at, command.terms, command.plan),)
+    return (OfferMade(command.at, command.terms, command.plan), *rules)

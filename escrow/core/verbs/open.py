@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from escrow.core.eligibility import Gate
 from escrow.core.errors import Rejected
+from escrow.core.gates import check_gate
 from escrow.core.regions.loan import Accepted, Draft, LoanOpened, Offered
 from escrow.core.roles import Role
 from escrow.core.state import Escrow, Event
@@ -23,7 +25,7 @@ class Open:
 
 def open_loan(escrow: Escrow, command: Open) -> tuple[Event, ...]:
     """Raises ``open/not-accepted``, ``open/expired``, ``loan/terms``, ``loan/exists``, in the
-    contract's order."""
+    contract's order; then ``eligibility/denied``."""
     # WHO: anyone; the authority is in the two signatures, which the contract checks.
     # WHEN
     loan = escrow.loan
@@ -36,5 +38,6 @@ def open_loan(escrow: Escrow, command: Open) -> tuple[Event, ...]:
         raise Rejected("loan/terms", origin=loan.terms.origin)
     if not isinstance(loan, Accepted):
         raise Rejected("loan/exists")
+    check_gate(escrow, Gate.OFFER, at=command.at)
     # THEN
     return (LoanOpened(command.at, command.tx),)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import assert_never
 
+from escrow.core.eligibility import DENIED
 from escrow.core.errors import Rejected
+from escrow.core.gates import collateral_gate, denial
 from escrow.core.phases import takes_collateral, terms_of
 from escrow.core.regions.vault import (
     CoinLocked,
@@ -100,6 +102,10 @@ def _notes(escrow: Escrow, command: SawCoin) -> tuple[Event, ...]:
         return (Incident(command.at, "SawCoin", "pledge/below-minimum", facts),)
     if not takes_collateral(escrow.loan):
         return (Incident(command.at, "SawCoin", "pledge/late", facts),)
+    denied = denial(escrow, collateral_gate(escrow), at=command.at)
+    if denied is not None:
+        why = (("reason", denied.reason), ("rule", denied.rule))
+        return (Incident(command.at, "SawCoin", DENIED, (*facts, *why)),)
     return ()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from escrow.core.errors import Rejected
+from escrow.core.gates import check_terms_now
 from escrow.core.phases import fresh_price, on_evm
 from escrow.core.regions.loan import Active, Refinanced
 from escrow.core.roles import Role
@@ -27,7 +28,7 @@ class Refinance:
 def refinance(escrow: Escrow, command: Refinance) -> tuple[Event, ...]:
     """Raises ``loan/unknown``, those of ``check_terms`` (``open/expired`` for terms out of date),
     ``refinance/not-active``, ``refinance/custody``, ``price/stale``, ``draw/above-principal``,
-    ``draw/above-initial-ltv``.
+    ``draw/above-initial-ltv``, ``eligibility/denied``.
 
     That the new terms name this loan as their origin, were never used before and are signed by both
     is for the contract to say: the core knows neither hashes nor signatures.
@@ -60,5 +61,6 @@ def refinance(escrow: Escrow, command: Refinance) -> tuple[Event, ...]:
             ltv_bps=ltv_up(debt, sats=held, price=price),
             initial_ltv=new.initial_ltv,
         )
+    rules = check_terms_now(escrow, new, at=command.at)
     # THEN
-    return (Refinanced(command.at, new, debt, command.tx),)
+    return (Refinanced(command.at, new, debt, command.tx), *rules)

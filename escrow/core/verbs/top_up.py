@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from escrow.core.errors import Rejected
+from escrow.core.gates import check_collateral
 from escrow.core.phases import on_evm, takes_collateral
 from escrow.core.regions.token import TokensHeld, free
 from escrow.core.roles import Role
@@ -24,7 +25,7 @@ class TopUp:
 
 def top_up(escrow: Escrow, command: TopUp) -> tuple[Event, ...]:
     """Raises ``loan/unknown``, ``top-up/not-borrower``, ``top-up/not-live``, ``loan/amount``,
-    ``top-up/no-tokens``."""
+    ``top-up/no-tokens``, ``eligibility/denied``."""
     loan = on_evm(escrow.loan)
     # WHO
     if command.by is not Role.BORROWER:
@@ -36,5 +37,6 @@ def top_up(escrow: Escrow, command: TopUp) -> tuple[Event, ...]:
         raise Rejected("loan/amount", sats=command.sats)
     if command.sats > free(escrow.token):
         raise Rejected("top-up/no-tokens", sats=command.sats, free=free(escrow.token))
+    check_collateral(escrow, at=command.at)
     # THEN
     return (TokensHeld(command.at, command.sats, command.tx),)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from escrow.core.laws import Step
 from escrow.core.regions.loan import LoanEvent
+from escrow.core.regions.register import RegisterEvent
 from escrow.core.regions.servicing import ServicingEvent
 from escrow.core.regions.system import ClockTicked, SystemEvent
 from escrow.core.regions.token import TokenEvent, TokensFreed
 from escrow.core.regions.vault import VaultEvent
 from escrow.core.state import Event
+from escrow.view.explain.eligibility import of_register
 from escrow.view.explain.events import of_loan
 from escrow.view.explain.outlook import Ahead, Outlook, is_open, outlook
 from escrow.view.explain.parts import (
@@ -63,4 +65,6 @@ def explain(step: Step) -> Explanation:
         return of_token(event, before)
     if isinstance(event, ServicingEvent):
         return of_servicing(event, before)
+    if isinstance(event, RegisterEvent):
+        return of_register(event, before)
     return of_incident(event)

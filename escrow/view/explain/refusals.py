@@ -57,7 +57,8 @@ from escrow.view.explain.parts import (
 )
 
 _AREAS: Final = {
-    "accept": rb.ACCEPT, "auction": rb.AUCTION, "burn": rb.BURN, "call": rb.CALL,
+    "accept": rb.ACCEPT, "attest": rb.ATTEST, "eligibility": rb.ELIGIBILITY,
+    "profile": rb.PROFILE, "auction": rb.AUCTION, "burn": rb.BURN, "call": rb.CALL,
     "cancel": rb.CANCEL, "clock": rb.CLOCK, "cure": rb.CURE, "dispute": rb.DISPUTE, "draw": rb.DRAW,
     "expire": rb.EXPIRE, "liquidate": rb.SEIZURE, "assess": rb.STANDING, "default": rb.DEFAULT,
     "impair": rb.IMPAIR, "mint": rb.MINT, "notice": rb.NOTICE, "offer": rb.OFFER,

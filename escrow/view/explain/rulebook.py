@@ -34,6 +34,20 @@ ROTATION: Final = Rule(
 )
 CLOCK: Final = Rule("clock", "time never goes back", ("INV-CLK-4",))
 
+# --- who takes part ---
+ELIGIBILITY: Final = Rule(
+    "eligibility",
+    "who offers, pledges, tops up or receives is let in by every rule of the loan's profile that "
+    "is in force; what is not known opens no gate",
+    ("INV-ELG-1", "INV-ELG-2"),
+)
+ATTEST: Final = Rule(
+    "evidence", "the registrar records facts of a party, and the last second they count"
+)
+PROFILE: Final = Rule(
+    "profile", "the registrar says which rules new offers are under", ("INV-ELG-2",)
+)
+
 # --- agreement ---
 OFFER: Final = Rule(
     "offer",

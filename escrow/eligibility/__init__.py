@@ -1,0 +1,1 @@
+"""Who may take part, and what registers say: profiles, miners, investors, a regime."""
