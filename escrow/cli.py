@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -205,9 +206,11 @@ def export(
     from escrow.view.pilot import pilot_as_dict
 
     if scene in PILOTS:
-        pilot = play_pilot(scene, seed=_seed(seed))
-        with pilot.world as world:
-            manifest = write(world, out, also={"pilot.json": pilot_as_dict(pilot)})
+        with closing(play_pilot(scene, seed=_seed(seed))) as pilot:
+            told = {"pilot.json": pilot_as_dict(pilot)}
+            manifest = write(pilot.world, out, also=told)
+            for name, world in pilot.branches.items():
+                write(world, out / name)
     else:
         with play(scene, seed=_seed(seed)) as world:
             manifest = write(world, out)
@@ -234,9 +237,8 @@ def _walk_pilot(name: str, *, seed: int, save: Path | None, as_json: bool) -> No
     from escrow.view.pilot import pilot_as_dict, pilot_text
     from escrow.words import jsonable
 
-    pilot = play_pilot(name, seed=seed)
-    with pilot.world as world:
-        _save(world, save)
+    with closing(play_pilot(name, seed=seed)) as pilot:
+        _save(pilot.world, save)
         if as_json:
             print(json.dumps(jsonable(pilot_as_dict(pilot)), ensure_ascii=False, indent=2))
         else:

@@ -685,6 +685,56 @@ def compare(_: argparse.Namespace) -> Rows:
     yield Row("peak memory, 46,164 prices / 11,541", peak(46_164) / peak(11_541), "x", most=1.2)
 
 
+# --- pool: a portfolio costs as much a loan as one loan does ---
+
+
+def pool(_: argparse.Namespace) -> Rows:
+    """Two years of the bank's pool at twelve-hourly prices without chains; then one price for fifty
+    loans on both. Seconds of the processor."""
+    from math import log10
+
+    from _bench_pool import along, marked, spent
+
+    from escrow.adapters.price.walk import walk_prices
+    from escrow.core.units import PriceE8
+    from escrow.sim.pilot import load_plan
+
+    plan = load_plan("sovcombank-pool")
+    days = 740
+    start, price = plan.start, PriceE8(7_000_000 * 10**8)
+    quotes = list(walk_prices(1, hours=days * 24, start=start, price=price))[::12]
+    taken, looks = {}, {}
+    for count in (10, 100, 1_000):
+        done = []
+        taken[count] = spent(lambda count=count, done=done: done.append(along(count, quotes)))
+        looks[count] = done[0].book.looks
+        assert done[0].book.broken == []
+        yield Row(f"{count:,} loans, a loan and day", taken[count] * 1e6 / count / days, "us")
+    # Flat is a slope of one: ten times the loans for ten times the work.
+    yield Row(
+        "slope of all the work, 100 to 1,000 loans", log10(taken[1_000] / taken[100]), "", most=1.1
+    )
+    ratio = taken[1_000] / taken[10] / 100
+    yield Row("a loan and day, of 1,000 / of 10", ratio, "x", most=1)
+    every = []
+    full = spent(lambda: every.append(along(100, quotes, skipping=False)))
+    yield Row(
+        "100 loans, looks if every loan is looked at / ours", every[0].book.looks / looks[100], "x"
+    )
+    yield Row("100 loans, seconds likewise", full / taken[100], "x")
+    calls = {}
+    for count in (10, 50):
+        world, calls[count] = marked(count)
+        world.close()
+        yield Row(
+            f"one price calls {count} loans on both chains, a loan",
+            calls[count] * 1e3 / count,
+            "ms",
+        )
+    slope = log10(calls[50] / calls[10]) / log10(5)
+    yield Row("slope of that, 10 to 50 loans", slope, "", most=1.5)
+
+
 SECTIONS = {
     "start": start,
     "core": core,
@@ -693,6 +743,7 @@ SECTIONS = {
     "custody": custody,
     "conformance": conformance,
     "compare": compare,
+    "pool": pool,
     "gas": gas,
     "worlds": worlds,
 }

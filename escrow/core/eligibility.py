@@ -159,6 +159,7 @@ class Fact:
     name: str
     """As rules call it."""
     value: Value
+    """A number, a word, or true or false."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +167,7 @@ class Denied:
     """A gate stays shut."""
 
     gate: Gate
+    """Which."""
     rule: str
     """Id of the first rule that fails."""
     reason: str

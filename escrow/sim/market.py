@@ -19,20 +19,18 @@ from typing import Any, Final
 
 from escrow.adapters.evm.contracts import Contract, Contracts
 from escrow.core.errors import BadInput
-from escrow.core.units import Bps, Cents, Sats
+from escrow.core.units import MAX_TIME, Bps, Cents, Sats
 from escrow.parse import parse_btc, parse_cents
 from escrow.ports import Receipt
+from escrow.sim.registrar import RUSSIA, Right
 from escrow.world import World
 
 NAME: Final = "LendingMarket"
 """Of the contract, and its label where nobody gives another."""
 _KIND: Final = 200
 """Class of markets in the registry."""
-_JURISDICTION: Final = 643
-"""As all parties of a world (Russia, ISO 3166-1)."""
-_HOLDS_BOTH: Final = 3
-"""It may hold pledged bitcoin and cash; it neither borrows nor lends."""
-_FOR_EVER: Final = 2**40 - 1
+_HOLDS_BOTH: Final = Right.HOLD_PLEDGE | Right.HOLD_CASH
+"""It neither borrows nor lends."""
 _ALL: Final = 2**256 - 1
 
 
@@ -87,8 +85,8 @@ class Market:
         made = world.deploy(NAME, *args, label=label)
         registrar = world.party("registrar").account
         with world.act("registrar", "admit-market", contract=label):
-            parts.registry.send(registrar, "set_rule", _KIND, _JURISDICTION, _HOLDS_BOTH)
-            entry = (made.address, _KIND, _JURISDICTION, _FOR_EVER)
+            parts.registry.send(registrar, "set_rule", _KIND, RUSSIA, int(_HOLDS_BOTH))
+            entry = (made.address, _KIND, RUSSIA, MAX_TIME)
             parts.registry.send(registrar, "admit", [entry])
         return cls(world, label=label)
 

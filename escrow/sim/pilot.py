@@ -34,14 +34,16 @@ from escrow.sim.toml import Table
 from escrow.world import World
 
 PILOTS: Final[tuple[str, ...]] = (
-    "registry-delisting",
-    "highly-qualified",
-    "elr-settlement",
-    "reserve-fund",
-    "atomic-swap",
+    "sber-pilot",
+    "sovcombank-pool",
     "machine-loan",
     "hash-power",
     "mining-revenue",
+    "elr-settlement",
+    "atomic-swap",
+    "reserve-fund",
+    "highly-qualified",
+    "registry-delisting",
 )
 """Every pilot, in the order of ``escrow seeds``."""
 
@@ -149,7 +151,7 @@ class Check:
 
 @dataclass(slots=True)
 class Pilot:
-    """A pilot under way. Its world is closed by whoever played it."""
+    """A pilot under way. It is closed by whoever played it."""
 
     plan: Plan
     world: World
@@ -157,7 +159,14 @@ class Pilot:
     checks: list[Check] = field(default_factory=list)
     result: dict[str, Any] = field(default_factory=dict)
     """How it ended, for a machine: integers with the unit in the name, text, lists of them."""
+    branches: dict[str, World] = field(default_factory=dict)
+    """Other endings, by name: worlds that were forked on the way, and closed with this one."""
     _told: int = 0
+
+    def close(self) -> None:
+        """Let go of every world."""
+        for world in (self.world, *self.branches.values()):
+            world.close()
 
     def step(self, actor: str, verb: str, text: str, **facts: int | str) -> None:
         """Tell what was just done. The acts of the world since the step before belong to it."""
@@ -185,7 +194,9 @@ class Pilot:
     @property
     def sound(self) -> bool:
         """Does every law of the world hold, and every rule of its own?"""
-        return not self.world.engine.broken and all(each.holds for each in self.checks)
+        worlds = (self.world, *self.branches.values())
+        lawful = not any(world.engine.broken for world in worlds)
+        return lawful and all(each.holds for each in self.checks)
 
     def _tell(
         self, actor: str, verb: str, text: str, facts: Mapping[str, int | str], *, refused: str
@@ -246,7 +257,7 @@ def _term(name: str, table: Table) -> Term:
 
 
 def play_pilot(name: str, *, seed: int = 1) -> Pilot:
-    """Play a pilot from its beginning to its end. The caller closes its world.
+    """Play a pilot from its beginning to its end. The caller closes it.
 
     Raises ``BadInput("scene/unknown")``, ``BadInput("input/seed")``.
     """
@@ -256,6 +267,6 @@ def play_pilot(name: str, *, seed: int = 1) -> Pilot:
     try:
         story.play(pilot)
     except BaseException:
-        pilot.world.close()
+        pilot.close()
         raise
     return pilot

@@ -8,10 +8,10 @@ what is owed, as a perfect world would), ``dump`` and ``load`` (commands as JSON
 
 from __future__ import annotations
 
+from escrow.sim.respond import pay_burns, respond
 from escrow.testing.draws import PAR, START, platform, price_at, some_terms
 from escrow.testing.machine import EscrowMachine
 from escrow.testing.play import LawBroken, dump, load, play
-from escrow.testing.respond import pay_burns, respond
 
 __all__ = [
     "PAR",

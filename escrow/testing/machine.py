@@ -79,6 +79,7 @@ from escrow.core.verbs.retire import Retire
 from escrow.core.verbs.tick import Tick
 from escrow.core.verbs.top_up import TopUp
 from escrow.core.verbs.withdraw import Withdraw
+from escrow.sim.respond import BURIED, pay_burns, respond, sweep_of
 from escrow.testing.draws import (
     AGREED,
     BY,
@@ -97,7 +98,6 @@ from escrow.testing.draws import (
     some_terms,
 )
 from escrow.testing.play import dump, play
-from escrow.testing.respond import BURIED, pay_burns, respond, sweep_of
 
 STAGES: Final = {
     phase: place

@@ -9,6 +9,7 @@ from escrow.core.laws import LAWS
 from escrow.sim.pilot import Pilot
 from escrow.view.export import audit_head
 from escrow.words import moment
+from escrow.world import World
 
 _WIDTH = 11
 
@@ -31,11 +32,27 @@ def pilot_as_dict(pilot: Pilot) -> dict[str, object]:
         "checks": [asdict(each) for each in pilot.checks],
         "laws": len(LAWS),
         "law_checks": world.engine.checked * len(LAWS),
-        "broken": sorted({law.id for law, _, _ in world.engine.broken}),
+        "broken": _broken(world),
+        "audit_lines": lines,
+        "audit_head": head,
+        "state_hash": world.state_hash,
+        "branches": {name: _branch(each) for name, each in pilot.branches.items()},
+    }
+
+
+def _branch(world: World) -> dict[str, object]:
+    lines, head = audit_head(world)
+    return {
+        "loans": {deal.id: deal.phase for deal in world.loans},
+        "broken": _broken(world),
         "audit_lines": lines,
         "audit_head": head,
         "state_hash": world.state_hash,
     }
+
+
+def _broken(world: World) -> list[str]:
+    return sorted({law.id for law, _, _ in world.engine.broken})
 
 
 def pilot_rows(pilot: Pilot) -> Iterator[tuple[str, str]]:
@@ -58,7 +75,7 @@ def pilot_rows(pilot: Pilot) -> Iterator[tuple[str, str]]:
         yield "end", f"{name.replace('_', ' ')}: {value}"
     for check in pilot.checks:
         yield ("holds" if check.holds else "BROKEN"), check.words
-    broken = ", ".join(sorted({law.id for law, _, _ in world.engine.broken}))
+    broken = ", ".join(_broken(world))
     yield (
         "laws",
         f"{len(LAWS)} laws, {world.engine.checked * len(LAWS):,} checks, "
@@ -67,6 +84,14 @@ def pilot_rows(pilot: Pilot) -> Iterator[tuple[str, str]]:
     lines, head = audit_head(world)
     yield "audit", f"{lines} lines, head {head}"
     yield "state", world.state_hash
+    for name, each in pilot.branches.items():
+        lines, head = audit_head(each)
+        phases = ", ".join(deal.phase for deal in each.loans)
+        broken = ", ".join(_broken(each))
+        yield "", ""
+        yield "or", f"{name}: {phases}; " + (f"BROKEN: {broken}" if broken else "no law broken")
+        yield "audit", f"{lines} lines, head {head}"
+        yield "state", each.state_hash
 
 
 def pilot_text(pilot: Pilot) -> str:

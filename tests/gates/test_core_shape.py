@@ -123,6 +123,8 @@ DESCRIBED = {
     "regions/token.py": {"Burn", "Token"},
     "regions/vault.py": {"Coin", "Payout", "Vault", "Confirming", "Locked", "Lost", "Spent"},
     "laws.py": {"Law"},
+    "eligibility.py": {"Predicate", "Rule", "RuleBook", "Denied"},
+    "regions/register.py": {"Known", "Register"},
     "payouts.py": {"Output"},
     "roles.py": {"Role"},
 }

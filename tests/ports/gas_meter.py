@@ -250,44 +250,6 @@ class Meter(Notes):
         lab.back()
         lab.forget()
 
-    def assets(self) -> None:
-        """A machine that is one, and a claim in units of which the lender has some too."""
-        lab, machine, claim = self.lab, b"\xa1" * 32, b"\xa2" * 32
-        offices = raw(lab.registrar), raw(lab.authority), raw(lab.registrar), raw(lab.hand)
-        register = deploy_one("AssetToken", *offices, account=lab.issuer, chain=lab.chain)
-        made = lab.chain.transactions()[-1].receipt
-        self.used["deploy AssetToken"] = made.gas_used
-        self.addresses[register.address] = "AssetToken"
-        owner, lender, buyer = raw(lab.borrower), raw(lab.lender), raw(lab.buyer)
-        lab.wait(12)
-        for who in (owner, lender):
-            register.send(lab.registrar, "admit", who, FOR_EVER)
-        admit = register.send(lab.registrar, "admit", buyer, FOR_EVER)
-        self.note("asset.admit, one new account", admit)
-        lien = lender, DAY, lab.now + 365 * DAY
-        for name, id, units in (("a machine", machine, 1), ("units", claim, 1_000)):
-            issue = register.send(lab.registrar, "issue", id, owner, units, b"\xee" * 32)
-            self.note(f"asset.issue, {name}", issue)
-        move = register.send(lab.borrower, "transfer", claim, buyer, 100)
-        self.note("asset.transfer, to an account that has none", move)
-        move = register.send(lab.borrower, "transfer", claim, buyer, 100)
-        self.note("asset.transfer, to a holder", move)
-        for name, id, units in (("first", machine, 1), ("units", claim, 400)):
-            held = register.send(lab.borrower, "hold", id, b"\x11" * 32, units, *lien)
-            self.note(f"asset.hold, {name}", held)
-        held = register.send(lab.borrower, "hold", claim, b"\x11" * 32, 100, *lien)
-        self.note("asset.hold, more", held)
-        freed = register.send(lab.lender, "release", claim, owner, 100)
-        self.note("asset.release, part", freed)
-        freed = register.send(lab.hand, "release", claim, owner, 400)
-        self.note("asset.release, all", freed)
-        self.note("asset.declare", register.send(lab.hand, "declare", machine, owner, True))
-        lab.wait(DAY)
-        taken = register.send(lab.lender, "execute", machine, owner, buyer, 1)
-        self.note("asset.execute, all", taken)
-        gone = register.send(lab.registrar, "retire", claim, owner, 400, b"\xef" * 32)
-        self.note("asset.retire, part", gone)
-
     def lending_market(self) -> None:
         """The market that lends against tokens, as Morpho's figures are taken: others use it, the
         borrower is new, interest accrues in every action."""
@@ -351,6 +313,44 @@ class Meter(Notes):
                 market.send(lab.buyer, "repay", me, 2**64)
             if left := market.call("position", me)[2]:
                 market.send(lab.borrower, "withdraw_collateral", left)
+
+    def assets(self) -> None:
+        """A machine that is one, and a claim in units of which the lender has some too."""
+        lab, machine, claim = self.lab, b"\xa1" * 32, b"\xa2" * 32
+        offices = raw(lab.registrar), raw(lab.authority), raw(lab.registrar), raw(lab.hand)
+        register = deploy_one("AssetToken", *offices, account=lab.issuer, chain=lab.chain)
+        made = lab.chain.transactions()[-1].receipt
+        self.used["deploy AssetToken"] = made.gas_used
+        self.addresses[register.address] = "AssetToken"
+        owner, lender, buyer = raw(lab.borrower), raw(lab.lender), raw(lab.buyer)
+        lab.wait(12)
+        for who in (owner, lender):
+            register.send(lab.registrar, "admit", who, FOR_EVER)
+        admit = register.send(lab.registrar, "admit", buyer, FOR_EVER)
+        self.note("asset.admit, one new account", admit)
+        lien = lender, DAY, lab.now + 365 * DAY
+        for name, id, units in (("a machine", machine, 1), ("units", claim, 1_000)):
+            issue = register.send(lab.registrar, "issue", id, owner, units, b"\xee" * 32)
+            self.note(f"asset.issue, {name}", issue)
+        move = register.send(lab.borrower, "transfer", claim, buyer, 100)
+        self.note("asset.transfer, to an account that has none", move)
+        move = register.send(lab.borrower, "transfer", claim, buyer, 100)
+        self.note("asset.transfer, to a holder", move)
+        for name, id, units in (("first", machine, 1), ("units", claim, 400)):
+            held = register.send(lab.borrower, "hold", id, b"\x11" * 32, units, *lien)
+            self.note(f"asset.hold, {name}", held)
+        held = register.send(lab.borrower, "hold", claim, b"\x11" * 32, 100, *lien)
+        self.note("asset.hold, more", held)
+        freed = register.send(lab.lender, "release", claim, owner, 100)
+        self.note("asset.release, part", freed)
+        freed = register.send(lab.hand, "release", claim, owner, 400)
+        self.note("asset.release, all", freed)
+        self.note("asset.declare", register.send(lab.hand, "declare", machine, owner, True))
+        lab.wait(DAY)
+        taken = register.send(lab.lender, "execute", machine, owner, buyer, 1)
+        self.note("asset.execute, all", taken)
+        gone = register.send(lab.registrar, "retire", claim, owner, 400, b"\xef" * 32)
+        self.note("asset.retire, part", gone)
 
     def measure(self) -> dict[str, int]:
         for each in (

@@ -210,6 +210,21 @@ def test_a_frozen_wallet_pays_nothing_and_the_authority_may_move_it(lab: CashLab
     assert lab.has(lab.roubles, lab.buyer) == 10**9
 
 
+def test_a_permit_is_an_approval_and_no_way_around_the_limits(lab: CashLab):
+    asked = lab.roubles, lab.borrower, raw(lab.buyer), 2 * ONCE
+    permit = lab.permit(*asked)
+    with refuses("permit/not-owner"):
+        lab.roubles.send(lab.stranger, "permit", *lab.permit(*asked, signer=lab.stranger))
+    lab.roubles.send(lab.stranger, "permit", *permit)
+    with refuses("permit/not-owner"):
+        lab.roubles.send(lab.stranger, "permit", *permit)
+    args = raw(lab.borrower), raw(lab.buyer)
+    with refuses("limit/payment"):
+        lab.roubles.send(lab.buyer, "transferFrom", *args, ONCE + 1)
+    lab.roubles.send(lab.buyer, "transferFrom", *args, ONCE)
+    assert lab.roubles.call("allowance", *args) == ONCE
+
+
 # Offline
 
 

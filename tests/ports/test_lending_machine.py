@@ -196,10 +196,12 @@ class LendingMachine(RuleBasedStateMachine):
     def worth(sats: int) -> int:
         return sats * int(LAB.prices.call("latest")[0]) * 8_600
 
-    @rule(who=WHO, cents=st.sampled_from((1, 100_000, 10**7)))
-    def borrow(self, who: str, cents: int) -> None:
-        owed = LAB.debt(HOLDERS[who]) + cents
-        code = "market/unhealthy" if owed * 10**18 > self.worth(self.model.market[who]) else ""
+    @rule(who=WHO, percent=st.sampled_from((1, 50, 100, 100, 101)))
+    def borrow(self, who: str, percent: int) -> None:
+        """Of what its collateral still carries."""
+        spare = self.worth(self.model.market[who]) // 10**18 - LAB.debt(HOLDERS[who])
+        cents = max(1, spare * percent // 100)
+        code = "market/unhealthy" if cents > spare else ""
         self.ask(code, LAB.market, HOLDERS[who], "borrow", cents)
 
     @rule(who=WHO)
@@ -209,6 +211,8 @@ class LendingMachine(RuleBasedStateMachine):
 
     @rule(who=WHO)
     def a_crash_and_a_liquidation(self, who: str) -> None:
+        """Of whoever had borrowed all that it could, if it had put anything in."""
+        self.borrow(who, 100)
         LAB.wait(1)
         LAB.post(LAB.prices.call("latest")[0] * 9 // 10)
         market = self.model.market

@@ -40,8 +40,8 @@ INTEGERS = st.integers() | st.sampled_from(
 TEXTS = st.text(max_size=20) | st.sampled_from(['{"int":"9007199254740993"}', "1" * 17, "é\0\n"])
 
 
-def values(hint: Any) -> st.SearchStrategy[Any]:
-    """Any value of a field's type."""
+def values(hint: Any, inside: tuple[type[Any], ...] = ()) -> st.SearchStrategy[Any]:
+    """Any value of a field's type. What holds itself does so twice at most."""
     hint = getattr(hint, "__supertype__", hint)
     arguments = get_args(hint)
     if hint is int:
@@ -53,20 +53,23 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
     if hint is bool:
         return st.booleans()
     if get_origin(hint) in (Union, UnionType):  # ``NewType | None`` is the former
-        return st.one_of(*map(values, arguments))
+        return st.one_of(*(values(each, inside) for each in arguments))
     if get_origin(hint) is tuple and arguments[-1] is Ellipsis:
-        return st.lists(values(arguments[0]), max_size=3).map(tuple)
+        if inside.count(arguments[0]) > 1:
+            return st.just(())
+        return st.lists(values(arguments[0], inside), max_size=3).map(tuple)
     if get_origin(hint) is tuple:
-        return st.tuples(*map(values, arguments))
+        return st.tuples(*(values(each, inside) for each in arguments))
     if issubclass(hint, Enum):
         return st.sampled_from(hint)
-    return instances(hint)
+    return instances(hint, inside)
 
 
-def instances(kind: type[Any]) -> st.SearchStrategy[Any]:
+def instances(kind: type[Any], inside: tuple[type[Any], ...] = ()) -> st.SearchStrategy[Any]:
     """Any instance of a dataclass."""
     hints = get_type_hints(kind)
-    return st.builds(kind, **{item.name: values(hints[item.name]) for item in fields(kind)})
+    within = (*inside, kind)
+    return st.builds(kind, **{item.name: values(hints[item.name], within) for item in fields(kind)})
 
 
 EVENT = st.one_of(*map(instances, EVENTS.values()))

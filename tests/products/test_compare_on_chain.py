@@ -13,8 +13,9 @@ from escrow.adapters.price.files import Quote
 from escrow.core.errors import BadInput
 from escrow.core.units import DAY, HOUR, Bps, Cents, PriceE8, Seconds
 from escrow.products.level import Level
-from escrow.products.model import Basis, Lapse, PartialSale, Pays, Product
+from escrow.products.model import Basis, DutchAuction, Lapse, PartialSale, Pays, Product
 from escrow.products.read import load_product, read_product, shipped
+from escrow.products.sale import time_to_take
 from escrow.sim.on_chain import run_both
 from escrow.sim.on_chain_policy import Refusal
 from escrow.sim.on_chain_rules import By
@@ -71,7 +72,7 @@ ACTS = [
 ]
 
 
-def test_every_shipped_product_but_bands_is_run() -> None:
+def test_every_shipped_product_is_run_but_bands_and_a_floating_rate() -> None:
     assert {name for name, _, _ in ACTS} == set(shipped()) - {"crvusd", "sovcombank_2026"}
 
 
@@ -128,6 +129,16 @@ def test_a_level_between_two_basis_points_is_enclosed_from_below() -> None:
         both = run_both(third, path(20_000, price), principal=PRINCIPAL)
         assert both.differences == ()
         assert both.outcome.sales == sales
+
+
+def test_an_auction_that_runs_from_the_level_is_not_begun_anew_by_a_lapse() -> None:
+    """The level is reached in the last second of the cure time: the price falls from there."""
+    auction = load_product("maker_wbtc").liquidation
+    falling = with_(calls=(QUICK,), liquidation=auction)
+    both = run_both(falling, path(20_000, 14_000, 14_000, 11_700, 11_700), principal=PRINCIPAL)
+    assert (both.differences, both.refusals) == ((), ())
+    assert isinstance(auction, DutchAuction)
+    assert both.outcome.liquidated_at == T0 + 3 * HOUR + time_to_take(auction)
 
 
 def test_levels_that_count_principal_are_cured_whatever_the_interest() -> None:

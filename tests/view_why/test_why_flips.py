@@ -14,11 +14,11 @@ from escrow.core.decide import Command, decide
 from escrow.core.errors import CODES, BadInput, Rejected
 from escrow.core.laws import Step
 from escrow.core.phases import debt_now
-from escrow.core.regions.system import is_fresh
+from escrow.core.regions.system import is_fresh, stale_from
 from escrow.core.roles import Role
 from escrow.core.state import Escrow
 from escrow.core.terms import Liquidation
-from escrow.core.units import HOUR, MAX_MONEY, Cents, PriceE8, Sats, Seconds, muldiv_down
+from escrow.core.units import MAX_MONEY, Cents, PriceE8, Sats, muldiv_down
 from escrow.core.verbs.auction import Take
 from escrow.core.verbs.cure import Cure
 from escrow.core.verbs.expire_call import ExpireCall
@@ -80,7 +80,8 @@ def others(escrow: Escrow, command: Command) -> list[Command]:
         case Take():
             part = replace(command, want=Sats(muldiv_down(held, 1, 10)))
             system = replace(escrow.system, clock=command.at)
-            late = Seconds(command.at + HOUR + 1)
+            # The last second in which the price may be used: the auction from it is long stale.
+            late = max(command.at, stale_from(system))
             found: list[Command] = [command, part, replace(command, most=PriceE8(1))]
             if is_fresh(system, at=late):
                 found.append(replace(command, at=late))

@@ -12,7 +12,7 @@ from world_lab import sound
 from escrow.actors.own_coins import verify_own
 from escrow.config import WorldConfig
 from escrow.core.errors import BadInput, Rejected
-from escrow.core.units import COIN, Bps, Cents
+from escrow.core.units import COIN, DAY, Bps, Cents
 from escrow.sim.fund import Limits, Origin, ReserveFund
 from escrow.sim.reserves import prove_world
 from escrow.world import World
@@ -147,16 +147,21 @@ def test_a_days_lots_cost_no_more_than_their_limit_and_the_next_day_is_another(
 ) -> None:
     loan = world.loans[-1]
     world.advance(seconds=TO_PAR)
-    first = fund_of(world).buy(loan, btc="0.3").paid
-    again = fund_of(world).quote(loan, btc="0.1").repaid
+    bought = fund_of(world).buy(loan, btc="0.3")
+    split = fund_of(world).quote(loan, btc="0.1")
+    both = bought.paid + split.repaid
+    fund_of(world, lot=bought.paid, day=both).check(split)
+    fund = fund_of(world, lot=bought.paid, day=both - 1)
     with pytest.raises(Rejected) as caught:
-        fund_of(world, lot=first, day=first + again - 1).buy(loan, btc="0.1")
+        fund.buy(loan, btc="0.1")
     assert caught.value.code == "fund/day"
-    assert caught.value.facts == {"paid": again, "spent": first, "most": first + again - 1}
-    fund_of(world, day=first + again, lot=first).buy(loan, btc="0.1")
-    assert fund_of(world).spent(since=world.now - 1) == first + again
-    world.advance(days=1)
-    assert fund_of(world).spent(since=world.now - 86_400) == 0
+    facts = {"paid": split.repaid, "spent": bought.paid, "most": both - 1}
+    assert caught.value.facts == facts
+    world.advance(seconds=bought.at + DAY - 1 - world.now)
+    with pytest.raises(Rejected, match="fund/day"):
+        fund.check(split)
+    world.advance(seconds=1)
+    fund.check(split)
 
 
 def test_no_more_of_it_is_in_bitcoin_than_its_limit(world: World) -> None:

@@ -179,6 +179,8 @@ class Deployment:
 
 CONTRACTS: Final = ("Registry", "CashToken", "PriceRounds", "PledgeToken", "EscrowBook")
 """In the order in which they are deployed, one nonce after the other."""
+COMPANIONS: Final = ("AssetToken", "DigitalCash", "HashLock", "LendingMarket", "Settlement")
+"""Shipped too; deployed by whoever wants them (``deploy_one``)."""
 
 
 def deploy(plan: Deployment, *, account: Account, chain: EvmPort) -> Contracts:

@@ -30,6 +30,7 @@ class Known:
     party: str
     """EVM address, in small letters."""
     fact: Fact
+    """What is known."""
     until: Seconds
     """Last second of the evidence."""
 
