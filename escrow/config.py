@@ -74,8 +74,8 @@ class WorldConfig:
     """Custody policy of every vault: the name of a shipped one, or TOML text, which is kept."""
     extra: tuple[str, ...] = ()
     """Further parties, each ``name:role``, e.g. ``miner-7:borrower``; roles: ``EXTRA_ROLES``. A
-    borrower starts with one block reward (50 BTC) and with cash as the first one, a liquidator
-    with cash as the first one, all may do what parties may do."""
+    borrower starts with one block reward (50 BTC; half from block 150 on, where regtest halves)
+    and with as much cash as the first one, a liquidator too; all may do what parties may do."""
 
     @property
     def deployed_at(self) -> Seconds:

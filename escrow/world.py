@@ -911,7 +911,12 @@ class World:
         """
         self._require_open()
         self._pace.sync()
-        outer = self._acting
+        if self._acting is not None:
+            # Part of the act around it: a stretch of the log belongs to one act.
+            yield
+            self._pace.sync()
+            self.engine.settle()
+            return
         acting = self._acting = _Acting(loan=loan)
         began, mark, first = self.now, self._wires.evm_count(), self._wires.log.length
         try:
@@ -919,7 +924,7 @@ class World:
             self._pace.sync()
             self.engine.settle()
         finally:
-            self._acting = outer
+            self._acting = None
         touched = dict.fromkeys((loan, *(name for name, _ in acting.steps)))
         touched.pop(PLATFORM, None)
         self.acts.append(

@@ -41,6 +41,7 @@ PILOTS: Final[tuple[str, ...]] = (
     "mining-revenue",
     "elr-settlement",
     "atomic-swap",
+    "double-pledge",
     "reserve-fund",
     "highly-qualified",
     "registry-delisting",

@@ -91,3 +91,17 @@ def test_a_file_that_names_no_contract_is_refused(tmp_path: Path) -> None:
         write_world(tmp_path / "other", replace(data, meta={**data.meta, "extras": extras}))
         with pytest.raises(BadInput, match=code):
             World.load(tmp_path / "other")
+
+
+def test_an_act_within_an_act_is_part_of_it(tmp_path: Path) -> None:
+    with World() as world:
+        with world.act("miner", "begin"):
+            world.price("80000")
+            loan = world.offer()
+        assert [act.verb for act in world.acts] == ["begin"]
+        kinds = [type(step.event).__name__ for _, step in world.acts[-1].steps]
+        assert {"PriceMarked", "OfferMade"} <= set(kinds)
+        assert loan.id in world.acts[-1].after
+        world.save(tmp_path / "world")
+        with World.load(tmp_path / "world") as again:
+            assert [act.steps for act in again.acts] == [act.steps for act in world.acts]

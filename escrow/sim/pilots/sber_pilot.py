@@ -15,6 +15,7 @@ from escrow.mining.catalogue import load_catalogue, load_moment
 from escrow.mining.path import implied_rate, network_path
 from escrow.mining.pool import Scheme, pool_terms
 from escrow.mining.site import Rack, new_site
+from escrow.mining.tax import Quote, day_of, record
 from escrow.mining.units import WH_IN_KWH
 from escrow.parse import parse_btc, parse_cents, parse_price, parse_time
 from escrow.sim.miner import Miner, fund_pool
@@ -187,7 +188,8 @@ def _lend(pilot: Pilot, miner: Miner, officers: Officers) -> Deal:
 
 def _report(pilot: Pilot, miner: Miner, register: MinerRegister, registrar: Registrar) -> None:
     """The month is over: meter and coins to the tax service, in time."""
-    world, inn = pilot.world, pilot.plan.text("inn")
+    plan, world = pilot.plan, pilot.world
+    inn = plan.text("inn")
     december = month_of(world.now)
     world.advance(days=8)
     mined = _mined(miner)
@@ -195,6 +197,15 @@ def _report(pilot: Pilot, miner: Miner, register: MinerRegister, registrar: Regi
     address = address_of(world.party("borrower").script)
     report = register.report(inn, december, at=world.now, sats=mined, addresses=(address,))
     registrar.tell("borrower", register.miner(inn))
+    received = [each for each in miner.receipts() if each.at >= plan.start]
+    days = sorted({day_of(each.at) for each in received})
+    price = plan.read("price", parse_price)
+    taxed = record(received, quotes=[Quote(day, price) for day in days])
+    pilot.result["tax_record"] = {"income_kopecks": taxed.income, "sats": taxed.mined}
+    pilot.step(
+        "miner", "record", f"Income at the quotes of the days of receipt: {money(taxed.income)}.",
+        kopecks=taxed.income, sats=taxed.mined,
+    )  # fmt: skip
     pilot.step(
         "miner", "report", "The month's meter and coins are reported before the 20th.",
         sats=mined, late="yes" if report.late else "no",
