@@ -153,6 +153,11 @@ def _makes_sense(thing: Thing) -> bool:
             assert_never(thing)
 
 
+def units_of(item: Item) -> int:
+    """How many units of a register an item is: those of a claim or of shares, else one."""
+    return item.thing.units if isinstance(item.thing, Claim | Revenue) else 1
+
+
 def asset_id(kind: str, serial: str) -> str:
     """The name of a thing in a register: SHA-256 of what tells it from every other, hexadecimal.
 

@@ -61,16 +61,10 @@ class Programme:
         parts = share_out(payout.holders, units=self.units())
         with world.act(buyer, "pay-out", asset=self.item.id[:12], cents=rewards):
             for name, cents in ((self.host, payout.power), *zip(self.holders, parts, strict=True)):
-                self._pay(buyer, name, cents)
+                desk.hands.send_cash(buyer, name, Cents(cents))
         if payout.lender:
             desk.repay(payout.lender, by=buyer)
         self.dues = payout.left
         ahead = Cents(self.dues.power + desk.owed)
         self.item = desk.restate(self.item, replace(self.share, ahead=ahead))
         return payout, parts
-
-    def _pay(self, payer: str, payee: str, cents: Cents) -> None:
-        world = self.desk.world
-        if cents and payer != payee:
-            account, to = world.party(payer).account, world.party(payee).address_bytes
-            world.evm.contracts.cash.send(account, "transfer", to, cents)

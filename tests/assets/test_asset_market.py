@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from escrow.collateral.market import Paths
+from escrow.core.errors import BadInput
 from escrow.core.units import COIN, DAY
 from escrow.mining.network import bits_of_difficulty
 from escrow.mining.path import NetworkPath, earned, implied_rate, network_path
@@ -58,5 +59,5 @@ def test_before_its_first_block_a_path_knows_nothing(since: int) -> None:
     if since == START:
         assert market.earned(10**7, since=since, until=since + DAY, seen=since) > 0
         return
-    with pytest.raises(Exception, match="collateral/market"):
+    with pytest.raises(BadInput, match="collateral/market"):
         market.earned(10**7, since=since, until=since + DAY, seen=since)

@@ -49,9 +49,9 @@ def test_a_thing_is_entered_once_and_held_once(made: World) -> None:
     assert (found.held(item), found.items) == (1, (item,))
     with pytest.raises(BadInput, match="collateral/twice"):
         found.pledge(item)
-    found.loan, loan = bytes(32), found.loan
+    found.hands.loan, loan = bytes(32), found.hands.loan
     assert found.held(item) == 0, "for another loan"
-    found.loan = loan
+    found.hands.loan = loan
     act = made.acts[-1]
     assert (act.actor, act.verb, act.asked["pool"]) == ("borrower", "hold", "Desk")
     assert len(act.evm) == 1
@@ -167,8 +167,14 @@ def test_coins_in_place_of_a_machine_on_both_chains(made: World) -> None:
     assert (found.items, found.held(one)) == ((one, two), 1)
     found.hand_back(few)
     assert made.tokens_of("borrower") == 9_990_000
+    # What was handed back counts no more, nor can it be handed back twice.
+    for ask in (found.take, found.hand_back):
+        with pytest.raises(Rejected, match="collateral/not-pledged"):
+            ask(few)
     enough = found.secure("0.1")
     assert made.tokens_of("custodian") == 10_000_000
+    with pytest.raises(Rejected, match="collateral/not-pledged"):
+        found.take(replace(enough, thing=Coins(COIN)))
     found.substitute(enough, one)
     assert (found.items, found.held(one)) == ((two, enough), 0)
     with pytest.raises(Rejected, match="collateral/not-pledged"):
@@ -221,6 +227,7 @@ def test_a_call_at_the_last_second_and_one_later(made: World) -> None:
     made.advance(seconds=1)
     assert found.look() is Move.EXPIRE
     assert found.default_at == made.now
+    assert found.look() is Move.NONE
     with pytest.raises(Rejected, match="asset/declared"):
         found.declare()
 
@@ -229,6 +236,37 @@ def test_the_liquidation_level_waits_for_nobody(made: World) -> None:
     found = crashed(made, 5_882)
     assert found.look() is Move.LIQUIDATE
     assert found.default_at == made.now
+
+
+def test_nothing_is_drawn_while_called(made: World) -> None:
+    found = crashed(made, 7_000)
+    found.look()
+    with pytest.raises(Rejected, match="draw/not-open"):
+        found.draw(0)
+
+
+def test_after_a_default_nothing_is_added_drawn_or_withdrawn(made: World) -> None:
+    found = lent(made, cents=100)
+    coins, more = found.secure("0.1"), machine(made, 9)
+    found.enter(more)
+    found.declare()
+    for ask, code in (
+        (lambda: found.pledge(more), "top-up/not-live"),
+        (lambda: found.take(coins), "top-up/not-live"),
+        (lambda: found.draw(1), "draw/not-open"),
+        (lambda: found.give_back(found.items[0]), "withdraw/not-active"),
+    ):
+        with pytest.raises(Rejected, match=code):
+            ask()
+    found.hand_back(coins)
+
+
+def test_coins_are_taken_once(made: World) -> None:
+    found = desk(made)
+    coins = found.secure("0.1")
+    found.take(coins)
+    with pytest.raises(BadInput, match="collateral/twice"):
+        found.take(coins)
 
 
 def test_nothing_is_sold_without_a_default(made: World) -> None:
@@ -280,10 +318,13 @@ def test_a_buyer_without_money_moves_nothing(made: World) -> None:
     found.declare()
     poor = made.party("arbiter").address_bytes
     found.register.send(made.party("registrar").account, "admit", poor, 2**40 - 1)
+    # Enough for the costs, and not for the lender.
+    made.evm.contracts.cash.send(made.party("issuer").account, "mint", poor, 100_000)
     before = made.cash_of("lender"), found.items, found.owed
     with pytest.raises(Rejected, match="token/balance"):
         found.sell(buyer="arbiter")
     assert (made.cash_of("lender"), found.items, found.owed) == before
+    assert made.cash_of("arbiter") == 100_000
     with pytest.raises(Rejected, match="token/cannot-receive"):
         found.sell(buyer="stranger")
     assert (made.cash_of("lender"), found.items, found.owed) == before
