@@ -55,6 +55,9 @@ def test_each_borrower_has_its_own_deal(many: World) -> None:
     for deal, name in ((mine, "miner-7"), (other, "miner-8"), (first, "borrower")):
         assert deal.terms.borrower == many.party(name).address
         assert many.cash_of(name) == many.config.borrower_cash + deal.terms.principal
+        keys, nonce = many.party(name).keys, deal.terms.nonce
+        assert deal.vault.keys["borrower"] == keys.vault_key(nonce)
+        assert deal.vault.keys["recovery"] == keys.recovery_key(nonce)
     assert len({deal.vault.address for deal in many.loans}) == 3
     many.repay(mine)
     many.release(mine)
@@ -73,8 +76,7 @@ def test_the_borrower_of_the_terms_plays_the_borrower_of_the_vault(
     deal = world.open(borrower="miner-7")
     assert deal.vault.witness_program != world.vault_of(world.open().id).witness_program
     world.repay(deal)
-    if policy != "musig":
-        world.silence("custodian")
+    world.silence("borrower", *(() if policy == "musig" else ("custodian",)))
     world.release(deal)
     assert loan_phase(deal.state) == "RELEASED"
     sound(world)
