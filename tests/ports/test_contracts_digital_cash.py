@@ -107,6 +107,8 @@ def test_a_payment_is_limited(lab: CashLab):
     lab.pay(lab.roubles, lab.borrower, lab.lender, ONCE)
     with refuses("limit/payment"):
         lab.pay(lab.roubles, lab.borrower, lab.lender, ONCE + 1)
+    with refuses("token/balance"):  # what a wallet does not have comes first
+        lab.pay(lab.roubles, lab.borrower, lab.lender, MOST + 1)
 
 
 def test_a_period_is_limited_and_another_one_begins(lab: CashLab):

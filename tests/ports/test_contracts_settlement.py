@@ -243,7 +243,13 @@ def test_an_old_rate_or_none_at_all(lab: CashLab):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"scale": 0}, {"scale": 2**64}, {"tolerance_bps": 10_000}, {"tolerance_bps": 2**200}],
+    [
+        {"scale": 0},
+        {"scale": 2**64},
+        {"scale": 2**255},
+        {"tolerance_bps": 10_000},
+        {"tolerance_bps": 2**200},
+    ],
 )
 def test_a_check_that_makes_no_sense(lab: CashLab, changes: dict[str, int]):
     lab.post_rate()
