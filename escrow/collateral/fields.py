@@ -4,7 +4,6 @@ what was not asked for is an error, and no float is taken."""
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Final, TypeVar
@@ -12,13 +11,7 @@ from typing import Any, Final, TypeVar
 from escrow.collateral.model import Parameter, Status
 from escrow.core.errors import BadInput
 from escrow.core.units import DAY, MAX_CENTS, Bps, Cents, Seconds
-
-MAX_FILE: Final = 64 * 1024
-"""Longest file, in bytes (of text: in characters)."""
-MAX_BRACKETS: Final = 2_000
-"""Opening brackets in a file: a type has a few dozen."""
-MAX_DOTS: Final = 200
-"""Full stops in one line: the standard library's reader is cubic in the parts of a dotted key."""
+from escrow.tables import tables
 
 _E = TypeVar("_E", bound=Enum)
 _PROVENANCE: Final = ("status", "source")
@@ -30,11 +23,7 @@ class Page:
 
     def __init__(self, text: str | bytes) -> None:
         """Raises BadInput("collateral/format")."""
-        try:
-            self._top: dict[str, Any] = tomllib.loads(_plain(text))
-        except (RecursionError, ValueError, OverflowError) as error:
-            # An impossible date or a number of too many digits is a plain ValueError.
-            raise BadInput("collateral/format", reason=str(error)[:120]) from error
+        self._top: dict[str, Any] = tables(text, code="collateral/format")
         self.parameters: list[Parameter] = []
         self._sections: dict[str, Section] = {}
 
@@ -160,18 +149,3 @@ class Section:
 
     def _at(self, key: str) -> str:
         return f"{self._path}.{key}"[:80]
-
-
-def _plain(text: str | bytes) -> str:
-    if len(text) > MAX_FILE:
-        raise BadInput("collateral/format", reason="too large", most=MAX_FILE)
-    try:
-        plain = text if isinstance(text, str) else text.decode()
-    except UnicodeDecodeError as error:
-        raise BadInput("collateral/format", reason="not UTF-8") from error
-    # The reader has no bounds of its own; no type of collateral comes near these.
-    if plain.count("[") + plain.count("{") > MAX_BRACKETS:
-        raise BadInput("collateral/format", reason="too many brackets", most=MAX_BRACKETS)
-    if any(line.count(".") > MAX_DOTS for line in plain.split("\n")):
-        raise BadInput("collateral/format", reason="too many dots in a line", most=MAX_DOTS)
-    return plain

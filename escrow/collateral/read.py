@@ -45,7 +45,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from escrow.collateral.fields import MAX_FILE, Page, Section
+from escrow.collateral.fields import Page, Section
 from escrow.collateral.model import (
     ByAge,
     ByCapex,
@@ -64,6 +64,7 @@ from escrow.collateral.model import (
 )
 from escrow.core.errors import BadInput
 from escrow.core.units import BPS, Bps, Seconds
+from escrow.tables import MAX_FILE
 
 MAX_DAYS: Final = 30 * 365
 """Longest age, lag or term."""

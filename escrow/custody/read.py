@@ -34,7 +34,6 @@ Every key is known and checked, none is guessed::
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Collection
 from enum import Enum
 from importlib import resources
@@ -66,15 +65,10 @@ from escrow.custody.shape import (
     shown,
 )
 from escrow.custody.write import write_policy
+from escrow.tables import MAX_FILE, tables
 
 __all__ = ["MAX_FILE", "load_policy", "read_policy", "shipped", "write_policy"]
 
-MAX_FILE: Final = 64 * 1024
-"""Longest policy file, in bytes (of text: in characters)."""
-MAX_BRACKETS: Final = 2_000
-"""Opening brackets in a file: a policy has a few hundred, so nothing nests deeper than this."""
-MAX_DOTS: Final = 200
-"""Full stops in one line: the standard library's reader is cubic in the parts of a dotted key."""
 
 _E = TypeVar("_E", bound=Enum)
 _SPAN: Final = re.compile(r"([1-9][0-9]{0,8})(s|min|h|d|w)", re.ASCII)
@@ -122,7 +116,7 @@ def read_policy(text: str | bytes) -> Policy:
     Raises BadInput: ``policy/format`` if it is no TOML or too large, ``policy/unknown-key``,
     ``policy/missing-key``, ``policy/value``; ``at`` says where (``path.close.roles``).
     """
-    top = _parse(text)
+    top = tables(text, code="policy/format")
     _check_keys(top, ("policy", "role", "path"), at="")
     about = _table(top, "policy")
     _check_keys(about, _POLICY_KEYS, at="policy")
@@ -153,25 +147,6 @@ def _read_file(name: str) -> bytes:
             return opened.read(MAX_FILE + 1)
     except (OSError, ValueError) as error:
         raise BadInput("policy/missing-file", file=shown(name), reason="not readable") from error
-
-
-def _parse(text: str | bytes) -> dict[str, Any]:
-    if len(text) > MAX_FILE:
-        raise BadInput("policy/format", reason="too large", most=MAX_FILE)
-    try:
-        plain = text if isinstance(text, str) else text.decode()
-    except UnicodeDecodeError as error:
-        raise BadInput("policy/format", reason="not UTF-8") from error
-    # The reader has no bounds of its own; no policy comes near these.
-    if plain.count("[") + plain.count("{") > MAX_BRACKETS:
-        raise BadInput("policy/format", reason="too many brackets", most=MAX_BRACKETS)
-    if any(line.count(".") > MAX_DOTS for line in plain.split("\n")):
-        raise BadInput("policy/format", reason="too many dots in a line", most=MAX_DOTS)
-    try:
-        return tomllib.loads(plain)
-    except (RecursionError, ValueError, OverflowError) as error:
-        # An impossible date or a number of too many digits is a plain ValueError.
-        raise BadInput("policy/format", reason=shown(str(error))) from error
 
 
 def _role(table: dict[str, Any], number: int) -> Role:

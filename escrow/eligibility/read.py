@@ -28,7 +28,6 @@ A comparison is ``is``, ``is-not``, ``at-least``, ``at-most``, ``above`` or ``be
 from __future__ import annotations
 
 import re
-import tomllib
 from datetime import date, datetime
 from enum import Enum
 from importlib import resources
@@ -51,13 +50,7 @@ from escrow.core.errors import BadInput
 from escrow.core.units import MAX_TIME, Seconds
 from escrow.eligibility.days import first_second, last_second
 from escrow.eligibility.profile import Profile
-
-MAX_FILE: Final = 64 * 1024
-"""Longest profile file, in bytes (of text: in characters)."""
-MAX_BRACKETS: Final = 2_000
-"""Opening brackets in a file: a profile has a few dozen."""
-MAX_DOTS: Final = 200
-"""Full stops in one line: the standard library's reader is cubic in the parts of a dotted key."""
+from escrow.tables import MAX_FILE, tables
 
 _E = TypeVar("_E", bound=Enum)
 _PROFILE: Final = ("name", "version", "title", "about", "source", "force", "extends")
@@ -90,7 +83,7 @@ def read_profile(text: str | bytes) -> Profile:
     ``profile/missing-key``, ``profile/value``, ``profile/unknown`` for what it extends; ``at`` says
     where.
     """
-    top = _parse(text)
+    top = tables(text, code="profile/format")
     _check_keys(top, ("profile", "rule"), at="")
     about = _take(top, "profile", dict, at="")
     _check_keys(about, _PROFILE, at="profile")
@@ -136,25 +129,6 @@ def _read_file(name: str) -> bytes:
             return opened.read(MAX_FILE + 1)
     except (OSError, ValueError) as error:
         raise BadInput("profile/missing-file", file=name[-80:], reason="not readable") from error
-
-
-def _parse(text: str | bytes) -> dict[str, Any]:
-    if len(text) > MAX_FILE:
-        raise BadInput("profile/format", reason="too large", most=MAX_FILE)
-    try:
-        plain = text if isinstance(text, str) else text.decode()
-    except UnicodeDecodeError as error:
-        raise BadInput("profile/format", reason="not UTF-8") from error
-    # The reader has no bounds of its own; no profile comes near these.
-    if plain.count("[") + plain.count("{") > MAX_BRACKETS:
-        raise BadInput("profile/format", reason="too many brackets", most=MAX_BRACKETS)
-    if any(line.count(".") > MAX_DOTS for line in plain.split("\n")):
-        raise BadInput("profile/format", reason="too many dots in a line", most=MAX_DOTS)
-    try:
-        return tomllib.loads(plain)
-    except (RecursionError, ValueError, OverflowError) as error:
-        # An impossible date or a number of too many digits is a plain ValueError.
-        raise BadInput("profile/format", reason=str(error)[:120]) from error
 
 
 def _rule(table: dict[str, Any], number: int) -> Rule:

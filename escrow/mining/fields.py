@@ -7,19 +7,13 @@ was not asked for is an error. No float is taken anywhere.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from escrow.core.errors import BadInput
 from escrow.mining.provenance import Parameter, Status
+from escrow.tables import tables
 
-MAX_FILE: Final = 64 * 1024
-"""Longest file, in bytes (of text: in characters)."""
-MAX_BRACKETS: Final = 2_000
-"""Opening brackets in a file."""
-MAX_DOTS: Final = 200
-"""Full stops in one line: the standard library's reader is cubic in the parts of a dotted key."""
 MAX_TABLES: Final = 200
 """Tables of one name."""
 
@@ -28,22 +22,7 @@ _ID: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
 def parse(text: str | bytes) -> dict[str, Any]:
     """A file's tables. Raises BadInput("mining/format") if it is no TOML or too large."""
-    if len(text) > MAX_FILE:
-        raise BadInput("mining/format", reason="too large", most=MAX_FILE)
-    try:
-        plain = text if isinstance(text, str) else text.decode()
-    except UnicodeDecodeError as error:
-        raise BadInput("mining/format", reason="not UTF-8") from error
-    # The reader has no bounds of its own; no file of figures comes near these.
-    if plain.count("[") + plain.count("{") > MAX_BRACKETS:
-        raise BadInput("mining/format", reason="too many brackets", most=MAX_BRACKETS)
-    if any(line.count(".") > MAX_DOTS for line in plain.split("\n")):
-        raise BadInput("mining/format", reason="too many dots in a line", most=MAX_DOTS)
-    try:
-        return tomllib.loads(plain)
-    except (RecursionError, ValueError, OverflowError) as error:
-        # An impossible date or a number of too many digits is a plain ValueError.
-        raise BadInput("mining/format", reason=str(error)[:120]) from error
+    return tables(text, code="mining/format")
 
 
 def sections(top: Mapping[str, Any], name: str) -> Iterator[Section]:

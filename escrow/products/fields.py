@@ -8,7 +8,6 @@ the standard library's reader says nothing of lines, ``lines_of`` finds them.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import date
 from enum import Enum
@@ -20,13 +19,7 @@ from escrow.core.units import BPS, MAX_CENTS, Bps, Cents, Seconds
 from escrow.products.level import Level, ltv_of_bps, ltv_of_health, ltv_of_ratio
 from escrow.products.model import Parameter
 from escrow.schedules.cycle import parse_cycle, parse_period
-
-MAX_FILE: Final = 64 * 1024
-"""Longest product file, in bytes (of text: in characters)."""
-MAX_BRACKETS: Final = 2_000
-"""Opening brackets in a file: a product has a few dozen."""
-MAX_DOTS: Final = 200
-"""Full stops in one line: the standard library's reader is cubic in the parts of a dotted key."""
+from escrow.tables import plain, tables
 
 _E = TypeVar("_E", bound=Enum)
 _SPANS: Final = {"seconds": 1, "minutes": 60, "hours": 3_600, "days": 86_400}
@@ -47,14 +40,9 @@ class Page:
     """A file: its tables, where they are in it, and the terms that were read."""
 
     def __init__(self, text: str | bytes) -> None:
-        plain = _plain(text)
-        self.lines = lines_of(plain)
+        self._top: dict[str, Any] = tables(text, code="product/format")
+        self.lines = lines_of(plain(text, code="product/format"))
         self.parameters: list[Parameter] = []
-        try:
-            self._top: dict[str, Any] = tomllib.loads(plain)
-        except (RecursionError, ValueError, OverflowError) as error:
-            # An impossible date or a number of too many digits is a plain ValueError.
-            raise BadInput("product/format", reason=str(error)[:120]) from error
         self._known: set[str] = set()
         self._sections: list[Section] = []
 
@@ -323,18 +311,3 @@ def _outside_strings(text: str) -> Iterator[tuple[int, str]]:
             if inside in ("", quote) and line.count(quote) % 2:
                 inside = "" if inside else quote
                 break
-
-
-def _plain(text: str | bytes) -> str:
-    if len(text) > MAX_FILE:
-        raise BadInput("product/format", reason="too large", most=MAX_FILE)
-    try:
-        plain = text if isinstance(text, str) else text.decode()
-    except UnicodeDecodeError as error:
-        raise BadInput("product/format", reason="not UTF-8") from error
-    # The reader has no bounds of its own; no product comes near these.
-    if plain.count("[") + plain.count("{") > MAX_BRACKETS:
-        raise BadInput("product/format", reason="too many brackets", most=MAX_BRACKETS)
-    if any(line.count(".") > MAX_DOTS for line in plain.split("\n")):
-        raise BadInput("product/format", reason="too many dots in a line", most=MAX_DOTS)
-    return plain

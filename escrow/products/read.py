@@ -90,7 +90,7 @@ from escrow.core.errors import BadInput
 from escrow.core.terms import MAX_BONUS, MAX_SPAN
 from escrow.core.units import BPS, DAY, Bps, Cents, Seconds
 from escrow.products.check import check
-from escrow.products.fields import MAX_FILE, Page, Section
+from escrow.products.fields import Page, Section
 from escrow.products.model import (
     Basis,
     Call,
@@ -107,6 +107,7 @@ from escrow.products.model import (
     ThirdParty,
 )
 from escrow.products.repayment import read_repayment
+from escrow.tables import MAX_FILE
 
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9_]{0,39}")
 

@@ -10,7 +10,6 @@ from collateral_lab import SHIPPED
 from hypothesis import given
 from hypothesis import strategies as st
 
-from escrow.collateral.fields import MAX_FILE
 from escrow.collateral.model import (
     ByAge,
     ByCapex,
@@ -28,6 +27,7 @@ from escrow.collateral.model import (
 from escrow.collateral.read import curve_of, load_type, read_type, shipped
 from escrow.core.errors import BadInput
 from escrow.core.units import DAY
+from escrow.tables import MAX_FILE
 
 FOLDER = resources.files("escrow.collateral").joinpath("types")
 MACHINE = FOLDER.joinpath("machine.toml").read_text()

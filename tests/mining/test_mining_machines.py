@@ -18,9 +18,9 @@ from escrow.mining.catalogue import (
     read_figures,
     read_moments,
 )
-from escrow.mining.fields import MAX_FILE
 from escrow.mining.machines import Curve, check_curve
 from escrow.mining.provenance import Status, doubtful
+from escrow.tables import MAX_FILE
 
 A = 'status = "assumed", source = "a test"'
 PLAIN = f"""

@@ -12,7 +12,7 @@ from products_lab import PLAIN, A, D, changed, line_of, product
 
 from escrow.core.errors import BadInput
 from escrow.core.units import DAY, HOUR
-from escrow.products.fields import MAX_FILE, lines_of
+from escrow.products.fields import lines_of
 from escrow.products.level import Level
 from escrow.products.model import (
     Basis,
@@ -31,6 +31,7 @@ from escrow.products.model import (
     ThirdParty,
 )
 from escrow.products.read import load_product, read_product, shipped
+from escrow.tables import MAX_FILE
 
 
 def refusal(text: str | bytes) -> BadInput:
