@@ -141,9 +141,7 @@ def run(
 
 @app.command(context_settings={"ignore_unknown_options": True})
 def why(
-    world: Annotated[
-        str, typer.Argument(help="A file that --save wrote, or a scene, as for demo.")
-    ],
+    world: Annotated[str, typer.Argument(help="A file that --save wrote, or a scene or pilot.")],
     step: Annotated[
         str | None, typer.Argument(help="Number of a step, as demo prints it.", metavar="N")
     ] = None,
@@ -278,13 +276,19 @@ def _walk_tokens(*, as_json: bool) -> None:
 
 
 def _world(name: str, *, seed: int | None) -> World:
-    """A scene of that name, played; any other name is a saved world's file. Raises as ``play`` and
-    ``World.load``."""
+    """A scene or pilot of that name, played; any other name is a saved world's file. Raises as
+    ``play``, ``play_pilot`` and ``World.load``."""
+    from escrow.sim.pilot import PILOTS, play_pilot
     from escrow.sim.scenes import SCENES, play
     from escrow.world import World
 
     if name in SCENES:
         return play(name, seed=_seed(1 if seed is None else seed))
+    if name in PILOTS:
+        pilot = play_pilot(name, seed=_seed(1 if seed is None else seed))
+        for other in pilot.branches.values():
+            other.close()
+        return pilot.world
     if seed is not None:
         raise BadInput("scenario/unknown-key", keys="--seed", world=name[:40])
     return World.load(name)

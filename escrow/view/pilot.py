@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from escrow.core.laws import LAWS
-from escrow.sim.pilot import Pilot
+from escrow.sim.pilot import Pilot, Step
 from escrow.view.export import audit_head
 from escrow.words import moment
 from escrow.world import World
@@ -65,7 +65,7 @@ def pilot_rows(pilot: Pilot) -> Iterator[tuple[str, str]]:
         yield "NOT CLAIMED", text
     for step in pilot.steps:
         yield "", ""
-        yield f"{step.n:>2}", f"{moment(step.at)}  {step.actor}: {step.verb}"
+        yield f"{step.n:>2}", f"{moment(step.at)}  {step.actor}: {step.verb}{_acts(step)}"
         yield "", step.text
         if step.refused:
             facts = " ".join(f"{name}={value}" for name, value in step.facts.items())
@@ -92,6 +92,12 @@ def pilot_rows(pilot: Pilot) -> Iterator[tuple[str, str]]:
         yield "or", f"{name}: {phases}; " + (f"BROKEN: {broken}" if broken else "no law broken")
         yield "audit", f"{lines} lines, head {head}"
         yield "state", each.state_hash
+
+
+def _acts(step: Step) -> str:
+    """Which acts of the world a step is made of, as ``escrow why`` counts them."""
+    first, end = step.acts
+    return f"  (acts {first} to {end - 1})" if first < end else ""
 
 
 def pilot_text(pilot: Pilot) -> str:

@@ -119,6 +119,8 @@ def test_a_report_says_what_is_assumed_and_what_not_claimed(pilot: Pilot) -> Non
         assert "ASSUMED     principal = 50000.00: not disclosed\n" in text
         assert "NOT CLAIMED any amount as fact\n" in text
         assert "refused     draw/above-principal amount=7\n" in text
+        assert "lender: lend  (acts 1 to " in text
+        assert "borrower: repay\n" in text
         assert pilot.sound
         pilot.check("the moon is of cheese", False)
         assert not pilot.sound
