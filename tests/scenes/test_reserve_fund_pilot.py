@@ -35,7 +35,7 @@ def test_every_number_that_nobody_disclosed_is_said_to_be_assumed(pilot: Pilot) 
     for term in pilot.plan.terms.values():
         assert (f"ASSUMED     {term.name} = " in text) == (term.status is Status.ASSUMED)
     disclosed = {t.name for t in pilot.plan.terms.values() if t.status is Status.DISCLOSED}
-    assert disclosed == {"in_force", "risk_weight_bps", "ratio_bps", "limit_bps"}
+    assert disclosed == {"risk_weight_bps", "ratio_bps", "limit_bps"}
     assert "NOT CLAIMED the size of any reserve" in text
     assert pilot_as_dict(pilot)["systems"] == ["S11", "S24"]
 

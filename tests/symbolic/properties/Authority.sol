@@ -176,7 +176,7 @@ contract Authority is Cases {
     /// @notice Only the guardian pauses prices, and resumes them.
     function test_only_guardian_pauses(address caller) external {
         feed(HIGH, NOW, 0);
-        only(GUARDIAN, caller, address(prices), abi.encodeCall(PriceRounds.pause, (3_600)));
+        only(GUARDIAN, caller, address(prices), abi.encodeCall(PriceRounds.pause, (86_400)));
         only(GUARDIAN, caller, address(prices), abi.encodeCall(PriceRounds.resume, ()));
     }
 }
