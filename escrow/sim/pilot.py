@@ -84,15 +84,18 @@ class Plan:
     simulated: tuple[str, ...]
     not_claimed: tuple[str, ...]
     terms: Mapping[str, Term]
+    figures: tuple[str, ...] = ()
+    """What the package's own figures assume, a line each: of machines, of the network."""
 
     @property
     def assumed(self) -> tuple[str, ...]:
         """What nobody has disclosed, a line each."""
-        return tuple(
+        own = (
             f"{each.name} = {each.value}: {each.source}"
             for each in self.terms.values()
             if each.status is Status.ASSUMED
         )
+        return (*own, *self.figures)
 
     def integer(self, name: str, low: int, high: int) -> int:
         """A term that is a whole number from ``low`` to ``high``. Raises

@@ -45,6 +45,7 @@ def test_each_undisclosed_term_is_printed(played: Pilot) -> None:
     text = pilot_text(played)
     for name in UNDISCLOSED:
         assert f"ASSUMED     {name} = " in text
+    assert "ASSUMED     moment.2025-12-25.fees: " in text
     assert "NOT CLAIMED any amount, rate, term" in text
 
 
