@@ -69,7 +69,7 @@ def open_timetable(terms: Terms, *, market: Market, called: Moment | None) -> Ti
             kind = EventType.PR if each.kind == "PR" else EventType.PD
             found.append(fixed(kind, each.at, value=each.value))
     elif terms.maturity is not None:
-        found += [event(terms, EventType.IP, end), event(terms, EventType.MD, end)]
+        found += [fixed(EventType.IP, end), fixed(EventType.MD, end)]
     found += trades(terms)
     events = in_force(terms, found, market)
     if called is not None:
