@@ -401,7 +401,8 @@ def test_a_negative_amortiser_ends_when_its_payments_have_repaid_it() -> None:
     }
     # 3,600 ÷ (990 - 91 days of 10 %, 89.75) = 3.999: four payments, the first on 1 April.
     assert told(rows(**facts), "MD")[0][0] == "2014-01-01"
-    # The period that runs, 1 July to 1 October, has 92 days: 90.74, and 4.003. Five from there.
+    # The period that runs, 1 April to 1 July, has as many; the one after it, 92: 4.003 and five.
+    assert told(rows(**facts, statusDate="2013-06-15"), "MD")[0][0] == "2014-04-01"
     assert told(rows(**facts, statusDate="2013-08-01"), "MD")[0][0] == "2014-10-01"
 
 
