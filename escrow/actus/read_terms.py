@@ -166,7 +166,7 @@ def _sign(value: Any, at: str) -> int:
 
 def _calendar(value: Any, at: str) -> Calendar:
     name = text(value, at)
-    names = {"NoCalendar": "NC", "noCalendar": "NC", "MondayToFriday": "MF"}
+    names = {"NoCalendar": "NC", "NoHoliday": "NC", "noCalendar": "NC", "MondayToFriday": "MF"}
     return member(Calendar, names.get(name, name), at)
 
 
