@@ -47,10 +47,12 @@ def open_timetable(terms: Terms, *, market: Market, called: Moment | None) -> Ti
     start = need(terms.initial_exchange, "initialExchangeDate", of=terms)
     end = terms.maturity or called or market.until
     end = need(end, "maturityDate, or a last date to look at", of=terms)
-    if terms.maturity is None:
+    agreed = terms.maturity is not None
+    if not agreed:
         # A long last stub is that of a maturity: a call, or not looking further, comes after.
         terms = replace(
             terms,
+            maturity=end,
             interest_cycle=_short(terms.interest_cycle),
             reset_cycle=_short(terms.reset_cycle),
             fee_cycle=_short(terms.fee_cycle),
@@ -68,8 +70,8 @@ def open_timetable(terms: Terms, *, market: Market, called: Moment | None) -> Ti
             # Older files write PI, principal increase, where the dictionary has PD.
             kind = EventType.PR if each.kind == "PR" else EventType.PD
             found.append(fixed(kind, each.at, value=each.value))
-    elif terms.maturity is not None:
-        found += [event(terms, EventType.IP, end), event(terms, EventType.MD, end)]
+    elif agreed:
+        found += [fixed(EventType.IP, end), fixed(EventType.MD, end)]
     found += trades(terms)
     events = in_force(terms, found, market)
     if called is not None:

@@ -6,8 +6,7 @@ guarantee pays ``coverage`` of it, the collateral no more than it is worth.
 Where the published results are more than the text: the exposure is that after the events of the
 moment; ``coverage`` is applied once (the text would apply it to the notional of a guarantee that
 has it in already); a collateral's notional is the covered exposure, and only what is paid is
-capped by its worth. A fee that has accrued at the exercise is paid with the settlement, as the
-payoff of STD has it.
+capped by its worth.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from escrow.actus.calls import open_rows
-from escrow.actus.loans import Book, accrue, exchange, initial, play
+from escrow.actus.loans import Book, accrue, exchange, fee_before, initial, play
 from escrow.actus.market import Market, Observed
 from escrow.actus.moments import Moment
 from escrow.actus.states import ZERO, Event, EventType, Row, State
@@ -56,13 +55,14 @@ def cover_rows(terms: Terms, *, market: Market) -> tuple[Row, ...]:
         raise BadInput("actus/missing-term", at="contractStructure", reason="nothing is covered")
     end = terms.maturity or _last_event(terms, covered, market)
     drawn = _drawn(terms, covered, market, end)
-    fees = fee_events(terms, end) if terms.contract_type is ContractType.CEG else ()
+    fees = _fees(terms, end, drawn)
     book = Book(terms, market, Timetable(end, (), (), fees))
     events = _events(terms, market, end, drawn, book)
     state = initial(book)
-    if fees:
+    if fees and terms.status_date < end:
         # Before a purchase, nothing but fees is counted on it.
         state = replace(state, notional=_exposure(book, covered, terms.status_date))
+        state = replace(state, fee=fee_before(book, state))
     rows = []
     for each in events:
         payoff, state = _step(book, covered, state, each)
@@ -70,12 +70,30 @@ def cover_rows(terms: Terms, *, market: Market) -> tuple[Row, ...]:
     return tuple(rows)
 
 
+def _fees(terms: Terms, end: Moment, drawn: Moment | None) -> tuple[Event, ...]:
+    """FP of a guarantee: to its end, or to the exercise, at which the last one is paid (§7.17).
+
+    The exercise does not undo a fee that was paid: a long last stub is that of the end alone.
+    """
+    if terms.contract_type is ContractType.CEC:
+        return ()
+    fees = fee_events(terms, end)
+    if drawn is None or not fees:
+        return fees
+    return (*(each for each in fees if each.at < drawn), fixed(EventType.FP, drawn))
+
+
 def _events(
     terms: Terms, market: Market, end: Moment, drawn: Moment | None, book: Book
 ) -> tuple[Event, ...]:
-    found = [*trades(terms), *book.timetable.fees]
+    fees = book.timetable.fees
+    if terms.purchase is not None:
+        # What was paid before the purchase was paid to the seller.
+        bought = fixed(EventType.PRD, terms.purchase).order
+        fees = tuple(each for each in fees if each.order > bought)
+    found = [*trades(terms), *fees]
     if drawn is None:
-        return in_force(terms, [*found, event(terms, EventType.MD, end)], market)
+        return in_force(terms, [*found, fixed(EventType.MD, end)], market)
     last = fixed(EventType.XD, drawn)
     settled = event(terms, EventType.STD, drawn.plus(terms.settlement))
     before = (each for each in in_force(terms, found, market) if each.order <= last.order)
@@ -125,7 +143,9 @@ def _step(
     moved = _with_fee(book, state, event)
     match event.kind:
         case EventType.PRD:
-            held = replace(moved, notional=_exposure(book, covered, event.at))
+            # Fees begin to run for the buyer: Feac after it is that of t₀ (§7.17).
+            exposure = _exposure(book, covered, event.at)
+            held = replace(moved, notional=exposure, fee=state.fee)
             return -sign * terms.purchase_price, held
         case EventType.TD:
             return sign * terms.termination_price, replace(moved, notional=ZERO, fee=ZERO)

@@ -15,7 +15,7 @@ from escrow.actus.market import Market
 from escrow.actus.moments import Moment
 from escrow.actus.states import ZERO, Event, EventType, Row, State, decimal
 from escrow.actus.terms import Base, ContractType, FeeBasis, Penalty, Prepay, Terms
-from escrow.actus.timetable import Timetable, event, times
+from escrow.actus.timetable import Timetable
 from escrow.core.errors import BadInput
 from escrow.schedules.daycount import year_fraction
 
@@ -50,8 +50,9 @@ def initial(book: Book) -> State:
     state = State(
         at=terms.status_date.calc,
         fee=terms.fee_accrued or ZERO,
-        notional_scale=terms.notional_scale,
-        interest_scale=terms.interest_scale,
+        # A multiplier of what is not scaled says nothing (§7.1, Nsc and Isc).
+        notional_scale=terms.notional_scale if terms.scales_notional else Decimal(1),
+        interest_scale=terms.interest_scale if terms.scales_interest else Decimal(1),
         redemption=_redemption(book),
         exercised=terms.exercised,
         exercise=terms.exercise_amount or ZERO,
@@ -60,15 +61,25 @@ def initial(book: Book) -> State:
     if start is None or start > terms.status_date:
         return state
     state = _lent(book, state)
+    state = replace(state, fee=fee_before(book, state))
     if terms.accrued is not None or terms.rate is None:
         return replace(state, accrued=terms.accrued or ZERO)
     # t⁻ of the specification: the last interest payment before. Without one nothing is known to
     # have accrued: that is the meaning of ∅ there, and of the published results.
-    paid = [each.calc for each in _past_interest(book) if each.calc < state.at]
+    paid = [each.calc for each in book.timetable.interest if each.calc < state.at]
     if not paid:
         return state
     years = book.years(max(paid), state.at)
     return replace(state, accrued=years * _base(book, state) * state.rate)
+
+
+def fee_before(book: Book, state: State) -> Decimal:
+    """Fees accrued at the status date: as said, or since the last payment (§7.1, Feac)."""
+    terms = book.terms
+    if terms.fee_accrued is not None:
+        return terms.fee_accrued
+    paid = [each.calc for each in book.timetable.fees if each.calc < state.at]
+    return _fee(book, replace(state, at=max(paid)), state.at) if paid else ZERO
 
 
 def play(book: Book, events: tuple[Event, ...], state: State) -> tuple[tuple[Row, ...], State]:
@@ -204,16 +215,6 @@ def _with_interest_before(book: Book, state: State) -> State:
         years = book.years(anchor.calc, state.at)
         return replace(state, accrued=years * state.notional * state.rate)
     return state
-
-
-def _past_interest(book: Book) -> tuple[Event, ...]:
-    """Interest payments from the anchor on, those of the past too (not those of open contracts,
-    which pay interest at the end alone)."""
-    terms = book.terms
-    if terms.contract_type in _OPEN:
-        return ()
-    dates = times(terms, terms.interest_anchor, terms.interest_cycle, book.timetable.maturity)
-    return tuple(event(terms, EventType.IP, each) for each in dates)
 
 
 def _repaid(state: State, part: Decimal) -> State:

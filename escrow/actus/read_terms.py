@@ -54,6 +54,13 @@ _INERT: Final = (
 )
 """Terms that move no cash here. A fixing period is a note of when the observed value was fixed:
 the value itself is observed at the reset (§5, O(RRMO, t))."""
+_OLD_DAY_COUNTS: Final = {
+    "A/AISDA": "AA",
+    "A/360": "A360",
+    "A/365": "A365",
+    "30E/360ISDA": "30E360ISDA",
+}
+"""Values of earlier versions of the dictionary, and those of this one."""
 _DEFAULTS: Final = {"cyclePointOfInterestPayment": "E", "cyclePointOfRateReset": "B"}
 """Terms of which only the dictionary's default is carried out."""
 _UNSUPPORTED: Final = re.compile(
@@ -159,7 +166,7 @@ def _sign(value: Any, at: str) -> int:
 
 def _calendar(value: Any, at: str) -> Calendar:
     name = text(value, at)
-    names = {"NoCalendar": "NC", "noCalendar": "NC", "MondayToFriday": "MF"}
+    names = {"NoCalendar": "NC", "NoHoliday": "NC", "noCalendar": "NC", "MondayToFriday": "MF"}
     return member(Calendar, names.get(name, name), at)
 
 
@@ -184,7 +191,8 @@ def _period(value: Any, at: str) -> Period:
 
 
 def _day_count(value: Any, at: str) -> DayCount:
-    return parse_day_count(text(value, at))
+    name = text(value, at)
+    return parse_day_count(_OLD_DAY_COUNTS.get(name, name))
 
 
 def _scaling(value: Any, at: str) -> dict[str, bool]:

@@ -1,26 +1,26 @@
 """When what happens: the schedules of the technical specification, §7, and the maturity they need.
 
-Two places where the specification's text and the published results part, and what is done:
+Where the specification's text, the dictionary and the published results part, and what is done:
 
 * Interest up to ``capitalizationEndDate`` is capitalised on the dates of its own cycle and on that
-  date; after it, the same cycle goes on (as the dictionary says; the specification would begin the
-  cycle anew on that date, and results have no such payments).
+  date, whatever is redeemed meanwhile; after it, the same cycle goes on (as the dictionary says;
+  the specification would begin the cycle anew on that date, and results have no such payments).
 * Resets, scaling and base dates do not include the maturity: nothing could follow from them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Decimal
 
 from escrow.actus.market import Market
 from escrow.actus.moments import Moment
 from escrow.actus.states import Event, EventType, decimal
-from escrow.actus.terms import Base, ContractType, Prepay, Terms
+from escrow.actus.terms import Base, ContractType, Penalty, Prepay, Terms
 from escrow.core.errors import BadInput
 from escrow.schedules.calendars import shift
-from escrow.schedules.cycle import MAX_DATES, Cycle, Period, closed, regular
+from escrow.schedules.cycle import MAX_DATES, Cycle, Period, Stub, closed, regular
 from escrow.schedules.daycount import year_fraction
 
 _AMORTISES: tuple[ContractType, ...] = (ContractType.LAM, ContractType.NAM, ContractType.ANN)
@@ -35,11 +35,14 @@ class Timetable:
     maturity: Moment
     """[Md]"""
     events: tuple[Event, ...]
-    """In the order in which they are evaluated. Those of the past are among them."""
+    """In the order in which they are evaluated, those after the status date."""
     redemptions: tuple[Event, ...]
     """Payments over which an annuity is spread: to the amortisation date, the last included."""
     fees: tuple[Event, ...]
-    """Fee dates."""
+    """Fee dates, those of the past too."""
+    interest: tuple[Event, ...] = ()
+    """Dates on which interest is paid or capitalised, those of the past too. Of open contracts
+    none: interest is paid at their end alone, and results count none before the status date."""
 
 
 def need(value: Moment | None, term: str, *, of: Terms) -> Moment:
@@ -56,6 +59,16 @@ def event(terms: Terms, kind: EventType, at: Moment, *, value: Decimal = Decimal
     shifted = Moment(moved, at.second)
     calc = at.calc if terms.convention.calculates_first else shifted.calc
     return Event(kind, shifted, calc, value)
+
+
+def scheduled(terms: Terms, kind: EventType, at: Moment) -> Event:
+    """An event on a date of a schedule. Its end is not shifted where it was agreed, for then it
+    could have been set right (§3.4: t₁ to tₙ₋₁; the dictionary on BDC names MD and IPCED)."""
+    if at in (terms.maturity, terms.amortization):
+        return fixed(kind, at)
+    if kind is EventType.IPCI and at == terms.capitalization_end:
+        return fixed(kind, at)
+    return event(terms, kind, at)
 
 
 def fixed(kind: EventType, at: Moment, *, value: Decimal = Decimal(0)) -> Event:
@@ -82,7 +95,7 @@ def times(
     if anchor > end:
         return (end,) if with_end else ()
     if cycle is None:
-        return (anchor, end) if with_end and anchor < end else (anchor,)
+        return (*((anchor,) if anchor < end else ()), *((end,) if with_end else ()))
     days = regular(anchor.day, period=cycle.period, end_of_month=terms.end_of_month)
     pairs = closed(
         ((day, anchor.second) for day in days),
@@ -102,7 +115,7 @@ def loan_timetable(terms: Terms, *, market: Market) -> Timetable:
     if terms.notional is None:
         raise BadInput("actus/missing-term", at="notionalPrincipal", contract=terms.contract_id)
     end = _maturity(terms)
-    found = [fixed(EventType.IED, start), event(terms, EventType.MD, end)]
+    found = [fixed(EventType.IED, start), scheduled(terms, EventType.MD, end)]
     redemptions: tuple[Event, ...] = ()
     if terms.contract_type in _AMORTISES:
         anchor, cycle = terms.redemption_anchor, terms.redemption_cycle
@@ -110,8 +123,8 @@ def loan_timetable(terms: Terms, *, market: Market) -> Timetable:
         annuity = terms.contract_type is ContractType.ANN
         horizon = (terms.amortization if annuity else None) or end
         redemptions = _all(terms, EventType.PR, times(terms, anchor, cycle, horizon))
-    if terms.rate is not None:
-        found += _interest(terms, start, end)
+    interest = _interest(terms, start, end) if terms.rate is not None else ()
+    found += interest
     if terms.contract_type is ContractType.ANN:
         found += _fixings(terms, found)
     resets = reset_events(terms, end)
@@ -128,10 +141,11 @@ def loan_timetable(terms: Terms, *, market: Market) -> Timetable:
     found += fees
     if terms.prepayment is not Prepay.NONE:
         for each in market.of(terms.contract_id, "PP"):
-            found.append(fixed(EventType.PY, each.at, value=each.value))
+            if terms.penalty is not Penalty.NONE:
+                found.append(fixed(EventType.PY, each.at, value=each.value))
             found.append(fixed(EventType.PP, each.at, value=each.value))
     found += trades(terms)
-    return Timetable(end, in_force(terms, found, market), redemptions, fees)
+    return Timetable(end, in_force(terms, found, market), redemptions, fees, interest)
 
 
 def reset_events(terms: Terms, end: Moment) -> tuple[Event, ...]:
@@ -177,10 +191,10 @@ def in_force(terms: Terms, events: Sequence[Event], market: Market) -> tuple[Eve
 
 
 def _all(terms: Terms, kind: EventType, at: Sequence[Moment]) -> tuple[Event, ...]:
-    return tuple(event(terms, kind, each) for each in at)
+    return tuple(scheduled(terms, kind, each) for each in at)
 
 
-def _interest(terms: Terms, start: Moment, end: Moment) -> list[Event]:
+def _interest(terms: Terms, start: Moment, end: Moment) -> tuple[Event, ...]:
     """IP and IPCI."""
     anchor, cycle, stop = terms.interest_anchor, terms.interest_cycle, terms.capitalization_end
     if terms.contract_type in _LEVEL:
@@ -190,10 +204,11 @@ def _interest(terms: Terms, start: Moment, end: Moment) -> list[Event]:
         # on IPCL). The specification's schedule would be empty and its maturity pays none.
         dates, paid = times(terms, anchor, cycle, end) or (end,), ()
     if stop is None:
-        return list(_all(terms, EventType.IP, (*dates, *paid)))
-    before = [each for each in dates if each < stop and each != end]
+        return _all(terms, EventType.IP, (*dates, *paid))
+    # One more on the last day, says the dictionary: so no long stub takes the one before away.
+    own = times(terms, anchor, cycle and replace(cycle, stub=Stub.SHORT), stop, with_end=False)
     after = [each for each in (*dates, *paid) if each > stop]
-    return [*_all(terms, EventType.IPCI, [*before, stop]), *_all(terms, EventType.IP, after)]
+    return (*_all(terms, EventType.IPCI, [*own, stop]), *_all(terms, EventType.IP, after))
 
 
 def _level_interest(
@@ -249,8 +264,10 @@ def _maturity(terms: Terms) -> Moment:
             raise BadInput("schedule/endless", most=MAX_DATES)
     each = terms.redemption
     if terms.contract_type in _LEVEL:
-        first = anchor.plus(cycle.period, times=number, end_of_month=month_end)
-        second = anchor.plus(cycle.period, times=number + 1, end_of_month=month_end)
+        # The interest of the period that runs: t⁻ is the last payment before (§7.4, Md).
+        since = max(0, number - 1)
+        first = anchor.plus(cycle.period, times=since, end_of_month=month_end)
+        second = anchor.plus(cycle.period, times=since + 1, end_of_month=month_end)
         years = year_fraction(first.calc, end=second.calc, count=terms.day_count)
         each -= terms.notional * decimal(years) * (terms.rate or Decimal(0))
     if each <= 0:

@@ -190,11 +190,58 @@ def test_a_guarantees_fees_run_until_it_is_drawn() -> None:
     ]  # fmt: skip
     assert paid(quiet, "FP")[1] == Decimal(90)
     drawn = played("CEG", covered(LOAN), **facts, events=[falls("2013-05-01")])
-    assert len(paid(drawn, "FP")) == 1
-    # What has accrued since, two months of it, is paid with the settlement.
-    assert paid(drawn, "STD") == [Decimal(3660)]
-    fixed = played("CEG", covered(LOAN), **{**facts, "feeBasis": "A", "feeRate": "7"})
-    assert paid(fixed, "FP") == [Decimal(7)] * 4
+    # §7.17: the dates of fees end with the exercise, which is the last: two months at 10 %.
+    assert told(drawn, "FP", "XD", "STD") == [
+        ("2013-03-01", "FP", Decimal(0)),
+        ("2013-05-01", "FP", Decimal(60)),
+        ("2013-05-01", "XD", Decimal(0)),
+        ("2013-05-01", "STD", Decimal(3600)),
+    ]
+    fixed = {**facts, "feeBasis": "A", "feeRate": "7"}
+    assert paid(played("CEG", covered(LOAN), **fixed), "FP") == [Decimal(7)] * 4
+    drawn = played("CEG", covered(LOAN), **fixed, events=[falls("2013-05-01")])
+    assert (paid(drawn, "FP"), paid(drawn, "STD")) == ([Decimal(7)] * 2, [Decimal(3600)])
+
+
+def test_a_guarantees_fees_run_from_its_purchase() -> None:
+    """§7.17, PRD: the accrued fee after it is that of the status date."""
+    facts = {
+        "statusDate": "2013-01-31",
+        "purchaseDate": "2013-04-01",
+        "priceAtPurchaseDate": "10",
+        "cycleOfFee": "P3ML0",
+        "dayCountConvention": "30E360",
+        "feeBasis": "N",
+        "feeRate": "0.1",
+    }
+    # Three months at 10 % of 3,600.00. Without an anchor the first is a cycle after the purchase.
+    bought = played("CEG", covered(LOAN), **facts)
+    assert told(bought, "FP")[0] == ("2013-07-01", "FP", Decimal(90))
+    assert paid(played("CEG", covered(LOAN), **facts, feeAccrued="5"), "FP")[0] == Decimal(95)
+    # What was due before the purchase was due to the seller.
+    early = {**facts, "cycleAnchorDateOfFee": "2013-03-01"}
+    assert told(played("CEG", covered(LOAN), **early), "FP")[0] == ("2013-06-01", "FP", Decimal(60))
+
+
+def test_fees_of_a_guarantee_have_run_since_the_last_payment_of_them() -> None:
+    """§7.17, Feac at t₀: of the exposure as it is then."""
+    facts = {
+        "statusDate": "2013-07-01",
+        "cycleAnchorDateOfFee": "2013-06-01",
+        "cycleOfFee": "P3ML0",
+        "dayCountConvention": "30E360",
+        "feeBasis": "N",
+        "feeRate": "0.1",
+    }
+    assert paid(played("CEG", covered(LOAN), **facts), "FP")[0] == Decimal(90)
+    late = {**facts, "statusDate": "2014-01-01", "to": "2014-02-01"}
+    assert played("CEG", covered(LOAN), **late) == ()
+
+
+def test_an_agreed_end_of_a_cover_is_not_shifted() -> None:
+    """The dictionary on BDC: MD is not. 1 December 2013 is a Sunday."""
+    facts = {"calendar": "MF", "businessDayConvention": "SCF", "maturityDate": "2013-12-01"}
+    assert told(played("CEG", covered(LOAN), **facts)) == [("2013-12-01", "MD", Decimal(0))]
 
 
 def test_an_exercise_that_is_past_is_only_settled() -> None:

@@ -17,6 +17,7 @@ from escrow.actus.run import check_case
 from escrow.actus.terms import Terms
 from escrow.core.errors import BadInput
 from escrow.schedules.calendars import Calendar, Convention
+from escrow.schedules.daycount import DayCount
 
 REFERENCE = {
     "object": {"contractIdentifier": "x"},
@@ -97,6 +98,9 @@ def test_words_of_older_files_are_understood() -> None:
     assert (found.scales_interest, found.scales_notional) == (True, False)
     assert (found.calendar, found.convention) == (Calendar.MF, Convention.NOS)
     assert case(calendar="NoCalendar").terms.calendar is Calendar.NC
+    assert case(calendar="NoHoliday").terms.calendar is Calendar.NC
+    assert case(dayCountConvention="A/365").terms.day_count is DayCount.A365F
+    assert case(dayCountConvention="A/AISDA").terms.day_count is DayCount.AA_ISDA
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,44 @@ def test_who_terminates_gets_price_and_accrued_interest_and_nothing_after() -> N
     ]
 
 
+def test_an_agreed_end_is_not_shifted_and_a_computed_one_is() -> None:
+    """§3.4: t₁ to tₙ₋₁ are shifted; the dictionary on BDC: MD and IPCED are not."""
+    moves = {"calendar": "MF", "businessDayConvention": "SCF"}
+    # 1 December 2013 is a Sunday, 1 June a Saturday.
+    agreed = rows(**moves, maturityDate="2013-12-01", cycleOfInterestPayment="P2ML1")
+    assert told(agreed, "IP")[1] == ("2013-06-03", "IP", Decimal(62))
+    assert told(agreed, "IP", "MD")[-2:] == [
+        ("2013-12-01", "IP", Decimal(60)),
+        ("2013-12-01", "MD", Decimal(3600)),
+    ]
+    bullets = rows(**moves, capitalizationEndDate="2013-06-01")
+    assert [at for at, _, _ in told(bullets, "IPCI")] == ["2013-04-01", "2013-06-01"]
+    # 900.00 a quarter from 1 March: the fourth, the end, is on that Sunday, and paid on Monday.
+    anchors = {
+        "cycleAnchorDateOfPrincipalRedemption": "2013-03-01",
+        "cycleOfPrincipalRedemption": "P3ML0",
+        "nextPrincipalRedemptionPayment": "900",
+    }
+    computed = rows(contractType="LAM", **moves, **anchors, maturityDate=None)
+    assert told(computed, "MD") == [("2013-12-02", "MD", Decimal(900))]
+
+
+def test_a_rate_of_nothing_scaled_is_one() -> None:
+    """§7.1, Nsc and Isc at t₀: 1.0 unless SCEF names them."""
+    doubled = {"notionalScalingMultiplier": "2", "interestScalingMultiplier": "3"}
+    assert paid(rows(**doubled), "MD") == [Decimal(3600)]
+    kept = {
+        # Scaled anew at the maturity: that is no date of scaling, nothing could follow from it.
+        "cycleAnchorDateOfScalingIndex": "2014-01-01",
+        "marketObjectCodeOfScalingIndex": "CPI",
+        "scalingIndexAtContractDealDate": "100",
+    }
+    played = rows(**doubled, **kept, scalingEffect="0N0")
+    assert (paid(played, "IP")[0], paid(played, "MD")) == (Decimal(90), [Decimal(7200)])
+    played = rows(**doubled, **kept, scalingEffect="I00")
+    assert (paid(played, "IP")[0], paid(played, "MD")) == (Decimal(270), [Decimal(3600)])
+
+
 def test_capitalised_interest_bears_interest() -> None:
     played = rows(capitalizationEndDate="2013-08-01")
     # On the loan's own dates, and once more at the end of it; then the dates go on.
@@ -152,6 +190,25 @@ def test_capitalised_interest_bears_interest() -> None:
         ("2014-01-01", "IP", Decimal("95.34")),
     ]
     assert paid(played, "MD") == [Decimal("3813.77")]
+
+
+def test_interest_is_capitalised_on_every_date_until_the_last_one_named() -> None:
+    """The dictionary on IPCED: one more on that day, so no long stub takes the one before away. An
+    amortiser too capitalises to then (§7.4: IPCI as PAM), and what it repays meanwhile is no
+    payment of interest."""
+    monthly = {"cycleAnchorDateOfInterestPayment": "2013-02-01", "cycleOfInterestPayment": "P1ML0"}
+    days = [at for at, _, _ in told(rows(**monthly, capitalizationEndDate="2013-04-15"), "IPCI")]
+    assert days == ["2013-02-01", "2013-03-01", "2013-04-01", "2013-04-15"]
+    level = rows(
+        contractType="NAM",
+        **AMORTISES,
+        **monthly,
+        nextPrincipalRedemptionPayment="930",
+        capitalizationEndDate="2013-05-15",
+    )
+    days = [at for at, _, _ in told(level, "IPCI")]
+    assert days == ["2013-02-01", "2013-03-01", "2013-04-01", "2013-05-01", "2013-05-15"]
+    assert [at for at, _, _ in told(level, "IP")] == ["2013-07-01", "2013-10-01", "2014-01-01"]
 
 
 def test_payments_in_another_currency_are_exchanged() -> None:
@@ -252,6 +309,19 @@ def test_fees_as_an_amount_or_a_rate() -> None:
     assert paid(rows(**fees, feeBasis="A", feeRate="12", contractRole="RPL"), "FP")[0] == -12
 
 
+def test_fees_have_run_since_the_last_payment_of_them() -> None:
+    """§7.1, Feac at t₀."""
+    fees = {"cycleAnchorDateOfFee": "2013-07-01", "cycleOfFee": "P6ML0", "feeRate": "0.01"}
+    later = {**fees, "feeBasis": "N", "statusDate": "2013-10-01"}
+    # 1 % of 3,600.00 over half a year, half of it before the status date.
+    assert paid(rows(**later), "FP") == [Decimal(18)]
+    assert paid(rows(**later, feeAccrued="5"), "FP") == [Decimal(14)]
+    # Nothing was paid before: nothing says what has run.
+    assert paid(rows(**{**later, "statusDate": "2013-04-01"}), "FP")[0] == Decimal(9)
+    # What a maturity pays beside principal and interest is such a fee: here it was paid before.
+    assert paid(rows(**later), "MD") == [Decimal(3600)]
+
+
 # --- LAM, NAM, ANN
 
 
@@ -306,6 +376,36 @@ def test_a_negative_amortiser_grows_if_it_pays_less_than_its_interest() -> None:
     assert refusal(contractType="NAM", **AMORTISES, maturityDate=None) == "actus/missing-term"
 
 
+def test_a_level_payment_has_paid_interest_with_each_redemption() -> None:
+    """§7.4: interest is due on its own dates and, from the first redemption on, with each. So
+    what has run at a later status date has run since the last of those (§7.1, Ipac)."""
+    facts = {
+        "contractType": "NAM",
+        **AMORTISES,
+        "cycleAnchorDateOfInterestPayment": None,
+        "cycleOfInterestPayment": None,
+        "nextPrincipalRedemptionPayment": "990",
+    }
+    # 1 July to 1 October at 10 %: 90.00, of which a month before the status date.
+    assert paid(rows(**facts, statusDate="2013-08-01"), "IP")[0] == Decimal(90)
+
+
+def test_a_negative_amortiser_ends_when_its_payments_have_repaid_it() -> None:
+    """§7.4, Md: NT ÷ (PRNXT - NT Y(t⁻, t⁻ + PRCL) IPNR), from the last payment before t₀ on."""
+    facts = {
+        "contractType": "NAM",
+        **AMORTISES,
+        "maturityDate": None,
+        "dayCountConvention": "A365",
+        "nextPrincipalRedemptionPayment": "990",
+    }
+    # 3,600 ÷ (990 - 91 days of 10 %, 89.75) = 3.999: four payments, the first on 1 April.
+    assert told(rows(**facts), "MD")[0][0] == "2014-01-01"
+    # The period that runs, 1 April to 1 July, has as many; the one after it, 92: 4.003 and five.
+    assert told(rows(**facts, statusDate="2013-06-15"), "MD")[0][0] == "2014-04-01"
+    assert told(rows(**facts, statusDate="2013-08-01"), "MD")[0][0] == "2014-10-01"
+
+
 def test_an_annuity_is_fixed_the_day_before_and_with_each_new_rate() -> None:
     found = rows(contractType="ANN", **AMORTISES)
     assert told(found, "PRF") == [("2013-03-31", "PRF", Decimal(0))]
@@ -358,8 +458,8 @@ def test_a_prepayment_needs_the_right_to_it() -> None:
 @pytest.mark.parametrize(
     ("penalty", "pays"),
     [
-        ({"penaltyType": "N", "penaltyRate": "5"}, "0.00"),
-        ({"penaltyType": "O"}, "0.00"),
+        ({"penaltyType": "N", "penaltyRate": "5"}, ""),
+        ({"penaltyType": "O"}, ""),
         ({"penaltyType": "A", "penaltyRate": "5"}, "5.00"),
         # Since the last payment, a month ago: 12 % on 3,600.00.
         ({"penaltyType": "R", "penaltyRate": "0.12"}, "36.00"),
@@ -374,9 +474,10 @@ def test_what_a_prepayment_costs(penalty: dict[str, str], pays: str) -> None:
         "prepaymentEffect": "M",
         **penalty,
     }
-    assert paid(rows(**facts), "PY") == [Decimal(pays)]
+    # §7.1, PY: without a penalty there is no such event.
+    assert paid(rows(**facts), "PY") == ([Decimal(pays)] if pays else [])
     # Who owes pays it.
-    assert paid(rows(**facts, contractRole="RPL"), "PY") == [-Decimal(pays)]
+    assert paid(rows(**facts, contractRole="RPL"), "PY") == ([-Decimal(pays)] if pays else [])
 
 
 def test_a_prepayment_makes_payments_smaller_or_the_end_sooner() -> None:

@@ -78,6 +78,28 @@ def test_a_settlement_is_shown_beyond_the_last_date_and_on_a_business_day() -> N
     assert paid(played, "IP") == [Decimal(65)]
 
 
+def test_fees_end_with_a_call_whatever_day_it_is() -> None:
+    """§7.6: dates of fees end at Md, which is the call; §3.4: the end is not shifted."""
+    moves = {"calendar": "MF", "businessDayConvention": "SCF"}
+    fees = {"cycleOfFee": "P1YL1", "feeBasis": "N", "feeRate": "0.01"}
+    # 2 March is a Saturday: 61 days of 1 % on 3,600.00.
+    played = rows(**CALL, **moves, **fees, events=[event("XD", "2013-03-02")])
+    assert told(played, "FP", "XD", "STD") == [
+        ("2013-03-02", "FP", Decimal("6.10")),
+        ("2013-03-02", "XD", Decimal(0)),
+        ("2013-03-12", "STD", Decimal(3600)),
+    ]
+
+
+def test_an_agreed_end_of_call_money_is_not_shifted() -> None:
+    """The dictionary on BDC: MD is not. 1 June 2013 is a Saturday."""
+    moves = {"calendar": "MF", "businessDayConvention": "SCF", "maturityDate": "2013-06-01"}
+    assert told(rows(**{**CALL, **moves}), "IP", "MD") == [
+        ("2013-06-01", "IP", Decimal(150)),
+        ("2013-06-01", "MD", Decimal(3600)),
+    ]
+
+
 def test_with_a_maturity_interest_is_capitalised_until_it() -> None:
     facts = {**CALL, "maturityDate": "2013-05-15", "cycleOfInterestPayment": "P2ML1"}
     assert told(rows(**facts), "IPCI", "IP", "MD") == [
