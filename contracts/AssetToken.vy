@@ -162,7 +162,8 @@ def issue(id: bytes32, owner: address, units: uint256, evidence: bytes32):
     # THEN
     self.evidence_of[id] = evidence
     self.supply_of[id] = units
-    self.holdings[id][owner] = units
+    # Added: the authority may have frozen what was not there yet.
+    self.holdings[id][owner] = unsafe_add(self.holdings[id][owner], units)
     log Issued(id=id, owner=owner, units=units, evidence=evidence)
 
 
