@@ -60,8 +60,8 @@ class Programme:
         payout = distribute(rewards, dues=due)
         parts = share_out(payout.holders, units=self.units())
         paid = ((self.host, payout.power), *zip(self.holders, parts, strict=True))
-        whole = sum(n for name, n in paid if name != buyer)
-        whole += payout.lender if buyer != desk.terms.lender else 0
+        everybody = (*paid, (desk.terms.lender, payout.lender))
+        whole = sum(cents for name, cents in everybody if name != buyer)
         if world.cash_of(buyer) < whole:
             raise Rejected("token/balance", cash=world.cash_of(buyer), price=whole)
         with world.act(buyer, "pay-out", asset=self.item.id[:12], cents=rewards):
