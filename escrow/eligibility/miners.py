@@ -30,7 +30,8 @@ THRESHOLD_KWH: Final = 6_000
 REPORT_DAY: Final = 20
 """Day of the next month by whose end a month is reported (klerk.ru/buh/news/665792)."""
 REGISTERED_SHARE_BPS: Final = 3_333
-"""Of those who mine fewer than a third are registered: the widest such share (secondary)."""
+"""Fewer than a third of miners are said to be registered, no source verified. Assumed: the widest
+such share."""
 MAX_METER_KWH: Final = 10**12
 """Widest meter: more than any country uses in a month."""
 MAX_MINERS: Final = 10_000
