@@ -274,4 +274,4 @@ def _is_line(text: str, longest: int) -> bool:
 def _is_value(value: Value) -> bool:
     if isinstance(value, str):
         return _is_line(value, MAX_WORD)
-    return abs(value) <= MAX_NUMBER
+    return isinstance(value, int) and abs(value) <= MAX_NUMBER

@@ -30,10 +30,13 @@ THRESHOLD_KWH: Final = 6_000
 REPORT_DAY: Final = 20
 """Day of the next month by whose end a month is reported (klerk.ru/buh/news/665792)."""
 REGISTERED_SHARE_BPS: Final = 3_333
-"""Of those who mine fewer than a third are registered: the widest such share (secondary)."""
+"""Fewer than a third of miners are said to be registered, no source verified. Assumed: the widest
+such share."""
 MAX_METER_KWH: Final = 10**12
 """Widest meter: more than any country uses in a month."""
 MAX_MINERS: Final = 10_000
+MAX_ADDRESSES: Final = 1_000
+"""Addresses of one report."""
 MAX_READINGS: Final = 600
 """Months that a miner is followed."""
 
@@ -256,15 +259,15 @@ class MinerRegister:
     ) -> Report:
         """A registered miner reports its next month, in time or late. Raises ``Rejected``:
         ``miner/unknown``, ``miner/not-registered``, ``miner/month`` for another month or one that
-        is not over, ``miner/report`` for coins without an address or out of range."""
+        is not over, ``miner/report`` for coins without an address, or what is out of range."""
         miner = self.miner(inn)
         expected = unreported(miner)
         if expected is None:
             raise Rejected("miner/not-registered", inn=inn)
         if month != expected or at < first_second(day_in(Month(month + 1), 1)):
             raise Rejected("miner/month", month=month_name(month), next=month_name(expected))
-        named = bool(addresses) and all(0 < len(each) <= 100 for each in addresses)
-        if not 0 <= sats <= MAX_MONEY or (sats and not named):
+        named = len(addresses) <= MAX_ADDRESSES and all(0 < len(a) <= 100 for a in addresses)
+        if not 0 <= sats <= MAX_MONEY or not named or (sats and not addresses):
             raise Rejected("miner/report", sats=sats, addresses=len(addresses))
         report = Report(month, at, sats, addresses)
         self._keep(replace(miner, reports=(*miner.reports, report)))

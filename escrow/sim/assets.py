@@ -204,11 +204,13 @@ class Desk:
         if self.default_at is not None:
             return Move.NONE
         active = active_seconds(self.world.engine.system, at=self.world.now)
-        self.call, move = watch(
+        call, move = watch(
             self.call, self.owed, pool=self.value, active=active, cure=self.terms.cure
         )
         if move in (Move.EXPIRE, Move.LIQUIDATE):
             self.declare()
+        # Not before: an expired call that the chain does not let end would be made anew.
+        self.call = call
         return move
 
     def declare(self) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from escrow.collateral.items import Item, Revenue
 from escrow.collateral.revenue import Dues, Payout, distribute, share_out
-from escrow.core.errors import BadInput
+from escrow.core.errors import BadInput, Rejected
 from escrow.core.rules import value_down
 from escrow.core.units import Cents, Sats
 from escrow.sim.assets import Desk
@@ -50,7 +50,7 @@ class Programme:
 
     def pay_out(self, sats: Sats, *, buyer: str) -> tuple[Payout, tuple[Cents, ...]]:
         """A buyer that received the rewards pays for them, at the price of now, to whom it is due:
-        the payout, and what each holder got of its rest.
+        the payout, and what each holder got of its rest. Who cannot pay all pays nobody.
 
         Raises Rejected: ``price/stale``, ``token/balance``; BadInput("collateral/thing").
         """
@@ -59,8 +59,13 @@ class Programme:
         due = Dues(self.dues.power, Cents(min(self.dues.service, desk.owed)))
         payout = distribute(rewards, dues=due)
         parts = share_out(payout.holders, units=self.units())
+        paid = ((self.host, payout.power), *zip(self.holders, parts, strict=True))
+        everybody = (*paid, (desk.terms.lender, payout.lender))
+        whole = sum(cents for name, cents in everybody if name != buyer)
+        if world.cash_of(buyer) < whole:
+            raise Rejected("token/balance", cash=world.cash_of(buyer), price=whole)
         with world.act(buyer, "pay-out", asset=self.item.id[:12], cents=rewards):
-            for name, cents in ((self.host, payout.power), *zip(self.holders, parts, strict=True)):
+            for name, cents in paid:
                 desk.hands.send_cash(buyer, name, Cents(cents))
         if payout.lender:
             desk.repay(payout.lender, by=buyer)

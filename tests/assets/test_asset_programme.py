@@ -95,6 +95,18 @@ def test_all_holders_are_known_or_nobody_is_paid(programme: Programme) -> None:
     assert made.cash_of(BUYER) == before
 
 
+@pytest.mark.parametrize("cash", [2_999, 3_000, 175_749])
+def test_a_buyer_that_cannot_pay_all_pays_nobody(programme: Programme, cash: int) -> None:
+    made = programme.desk.world
+    programme.bill(days=30, service=100_000)
+    # 3,000 of power, 100,000 to the lender, 72,750 to the other holder.
+    programme.desk.hands.pay(BUYER, HOST, made.cash_of(BUYER) - cash, verb="spend")
+    before, dues = made.cash_of(HOST), programme.dues
+    with pytest.raises(Rejected, match="token/balance"):
+        programme.pay_out(COIN // 50, buyer=BUYER)
+    assert (made.cash_of(HOST), programme.dues) == (before, dues)
+
+
 def test_units_are_not_what_is_restated(programme: Programme) -> None:
     found, item = programme.desk, programme.item
     assert isinstance(item.thing, Revenue)

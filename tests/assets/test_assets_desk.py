@@ -232,6 +232,19 @@ def test_a_call_at_the_last_second_and_one_later(made: World) -> None:
         found.declare()
 
 
+def test_a_call_whose_end_the_chain_refuses_is_not_forgotten(made: World) -> None:
+    found = crashed(made, 7_000)
+    found.look()
+    before = found.call
+    made.advance(days=1, seconds=1)
+    found.hands.terms = replace(found.terms, notary="borrower")
+    with pytest.raises(Rejected, match="token/not-book"):
+        found.look()
+    assert (found.call, found.default_at) == (before, None)
+    found.hands.terms = found.terms
+    assert found.look() is Move.EXPIRE
+
+
 def test_the_liquidation_level_waits_for_nobody(made: World) -> None:
     found = crashed(made, 5_882)
     assert found.look() is Move.LIQUIDATE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from deals import NOW, TERMS, code_of, draft, names, play
@@ -75,6 +76,22 @@ def test_a_register_has_an_end() -> None:
     full = replace(escrow, register=replace(escrow.register, known=one * (MAX_KNOWN - 1)))
     assert code_of(full, seen("b")) == ""
     assert code_of(full, seen("b", "c")) == "attest/full"
+
+
+def test_a_full_register_still_takes_back_what_it_knows() -> None:
+    escrow = play(draft(), seen("a"))
+    one = escrow.register.known
+    others = tuple(replace(one[0], fact=Fact(f"b{n}", True)) for n in range(MAX_KNOWN - 1))
+    full = replace(escrow, register=replace(escrow.register, known=one + others))
+    assert code_of(full, seen("a", value=False)) == ""
+    assert code_of(full, seen("a", "c")) == "attest/full"
+
+
+@pytest.mark.parametrize("odd", [1.5, None, b"x"])
+def test_a_fact_is_a_whole_number_a_word_or_a_truth(odd: Any) -> None:
+    with pytest.raises(BadInput) as refused:
+        decide(draft(), replace(seen("a"), facts=(Fact("a", odd),)))
+    assert refused.value.code == "attest/fact"
 
 
 def test_attesting_moves_nothing() -> None:

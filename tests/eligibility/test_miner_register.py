@@ -191,6 +191,13 @@ def test_a_report_is_of_the_next_month_and_says_where_coins_are(
     assert len(found.miner(COMPANY).reports) == (not code)
 
 
+@pytest.mark.parametrize("addresses", [("a" * 101,), ("",), ("a",) * 1_001])
+def test_a_report_without_coins_has_bounds_too(addresses: tuple[str, ...]) -> None:
+    found, at = entered(), first_second(parse_day("2025-02-01"))
+    told = {"at": at, "sats": Sats(0), "addresses": addresses}
+    assert code_of(found.report, COMPANY, JANUARY, **told) == "miner/report"
+
+
 def test_a_month_is_reported_once_and_only_by_who_is_registered() -> None:
     found, at = entered(), first_second(parse_day("2025-02-01"))
     told = {"at": at, "sats": Sats(0), "addresses": ()}

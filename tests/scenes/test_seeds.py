@@ -7,7 +7,7 @@ import json
 import pytest
 
 from escrow.cli import main
-from escrow.sim.pilot import PILOTS
+from escrow.sim.pilot import PILOTS, Status, load_plan
 from escrow.sim.seeds import played, seeds
 
 
@@ -44,3 +44,11 @@ def test_the_command_prints_the_table(capsys: pytest.CaptureFixture[str]) -> Non
     rows = json.loads(asked(capsys, "seeds", "--json"))["seeds"]
     assert rows[0]["id"] == "S1"
     assert "principal" in rows[0]["assumed"][0]
+
+
+@pytest.mark.parametrize(
+    ("plan", "name"),
+    [("registry-delisting", "registered_share_bps"), ("sovcombank-pool", "registered_bps")],
+)
+def test_how_many_miners_are_registered_is_nowhere_a_fact(plan: str, name: str) -> None:
+    assert load_plan(plan).terms[name].status is Status.ASSUMED

@@ -44,7 +44,10 @@ def attest(escrow: Escrow, command: Attest) -> tuple[Event, ...]:
     if not command.at <= command.until <= MAX_TIME:
         raise Rejected("attest/until", until=command.until, now=command.at)
     check_facts(command.facts)
-    if len(escrow.register.known) + len(command.facts) > MAX_KNOWN:
-        raise Rejected("attest/full", known=len(escrow.register.known), most=MAX_KNOWN)
+    # What is known already takes no more room: a full register can still take back what it said.
+    told, known = {fact.name for fact in command.facts}, escrow.register.known
+    before = sum(each.party == party and each.fact.name in told for each in known)
+    if len(known) - before + len(command.facts) > MAX_KNOWN:
+        raise Rejected("attest/full", known=len(known), most=MAX_KNOWN)
     # THEN
     return (Attested(command.at, party, command.facts, command.until),)
