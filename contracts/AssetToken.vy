@@ -21,8 +21,8 @@ implements: IAsset
 implements: IRegulated
 initializes: typed_data
 initializes: regulated[typed_data := typed_data]
+# Not `admit`: the registry may be an account, which says nothing of whom it admits.
 exports: (
-    regulated.admit,
     regulated.eligible_until,
     regulated.canSend,
     regulated.canReceive,
@@ -91,6 +91,12 @@ event Retired:
     owner: indexed(address)
     units: uint256
     evidence: bytes32
+
+
+event Admitted:
+    account: indexed(address)
+    # Unix time of the last second; 0: not.
+    until: uint256
 
 
 event Frozen:
@@ -323,6 +329,28 @@ def execute(id: bytes32, owner: address, taker: address, units: uint256):
     self.holdings[id][taker] = unsafe_add(self.holdings[id][taker], units)
     log Moved(id=id, sender=owner, receiver=taker, units=units)
     log Executed(id=id, owner=owner, loan=lien.loan, taker=taker, units=units)
+
+
+# Admissions
+
+
+@external
+def admit(account: address, until: uint256):
+    """
+    @notice The registry only.
+    @param until Unix time up to which the account may send and receive, itself included; 0: not.
+    """
+    # WHO
+    assert msg.sender == regulated.registry, "token/not-registry"
+    # WHEN
+    assert (
+        account != empty(address) and account != self and account != regulated.book
+    ), "token/receiver"
+    assert until <= MASK_40, "registry/until"
+    # THEN
+    # An account's word has nothing else here: what it owns is in its holdings.
+    regulated.accounts[account] = until << regulated.UNTIL_AT
+    log Admitted(account=account, until=until)
 
 
 # The authority

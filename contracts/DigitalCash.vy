@@ -199,8 +199,8 @@ def open_wallet(account: address, kind: uint256, until: uint256):
 @external
 def go_offline(seconds: uint256):
     """
-    @notice The operator only. Until then nothing is minted, paid, locked, completed or returned,
-        and no payment's deadline comes nearer.
+    @notice The operator only. Until then nothing is minted, redeemed, paid, locked, completed or
+        returned, and no payment's deadline comes nearer. The authority still acts.
     @param seconds At most seven days.
     """
     # WHO

@@ -60,7 +60,9 @@ def lock(terms: IHashLock.Lock) -> bytes32:
     # WHEN
     id: bytes32 = self._id(terms)
     assert self.status[id] == 0, "hashlock/exists"
-    assert terms.payee != terms.payer and terms.payee != empty(address), "hashlock/payee"
+    assert (
+        terms.payee != terms.payer and terms.payee != self and terms.payee != empty(address)
+    ), "hashlock/payee"
     assert terms.amount > 0, "hashlock/amount"
     assert (
         terms.deadline >= block.timestamp and terms.deadline <= block.timestamp + MAX_WAIT

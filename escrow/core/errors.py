@@ -529,7 +529,7 @@ CODES: Final[dict[str, str]] = {
     "settle/not-moved": "a token answered that it did not move",
     "hashlock/not-payer": "only the payer locks",
     "hashlock/exists": "the same was locked before",
-    "hashlock/payee": "a lock needs a payee other than the payer",
+    "hashlock/payee": "a lock needs a payee other than the payer and the lock itself",
     "hashlock/amount": "a lock of nothing",
     "hashlock/deadline": "the deadline is past, or more than 366 days ahead",
     "hashlock/unknown": "this was never locked",

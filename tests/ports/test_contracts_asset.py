@@ -18,7 +18,7 @@ from asset_lab import (
     UNTIL,
     AssetLab,
 )
-from contracts_lab import GENESIS, raw, refuses
+from contracts_lab import FOR_EVER, GENESIS, raw, refuses
 
 from escrow.adapters.evm.contracts import deploy_one
 
@@ -387,6 +387,22 @@ def test_freezing_and_forced_transfers(lab: AssetLab):
     assert lab.has(lab.borrower, CLAIM)[0] == 700
 
 
+def test_what_is_frozen_before_it_is_issued_is_frozen_when_it_is(lab: AssetLab):
+    """Frozen is what an account may not spend now or when it gets it: also from the registrar."""
+    lab.register.send(lab.authority, "setFrozenTokens", raw(lab.borrower), THIRD, 900)
+    lab.issue(THIRD, UNITS)
+    assert lab.register.call("getFrozenTokens", raw(lab.borrower), THIRD) == 900
+    assert lab.has(lab.borrower, THIRD) == (UNITS, UNITS - 900)
+    for act in (
+        lambda: lab.move(THIRD, UNITS - 899, by=lab.borrower, to=lab.buyer),
+        lambda: lab.hold(THIRD, UNITS - 899),
+        lambda: lab.retire(THIRD, UNITS - 899),
+    ):
+        with refuses("token/frozen"):
+            act()
+    lab.hold(THIRD, UNITS - 900)
+
+
 def test_the_authority_never_takes_what_is_held(lab: AssetLab):
     people = raw(lab.borrower), raw(lab.buyer)
     lab.hold(CLAIM, 400)
@@ -416,3 +432,15 @@ def test_only_the_registry_admits(lab: AssetLab):
         lab.register.send(lab.authority, "admit", raw(lab.stranger), GENESIS)
     with refuses("token/receiver"):
         lab.register.send(lab.registrar, "admit", raw(lab.hand), GENESIS)
+
+
+def test_an_admission_is_on_record_and_its_last_second_is_a_time(lab: AssetLab):
+    """A time in milliseconds is refused, and not cut to one that is centuries away."""
+    for until in (FOR_EVER + 1, GENESIS * 1_000, 2**256 - 1):
+        with refuses("registry/until"):
+            lab.let_in(lab.stranger, until=until)
+    assert not lab.register.call("canReceive", raw(lab.stranger))
+    for until in (FOR_EVER, 0):
+        said = {"account": raw(lab.stranger), "until": until}
+        assert lab.told(lab.let_in(lab.stranger, until=until)) == [("Admitted", said)]
+        assert lab.register.call("eligible_until", raw(lab.stranger)) == until

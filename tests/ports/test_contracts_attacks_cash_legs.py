@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 from book_lab import FAST
-from cash_lab import DIGEST, ENDLESS, SECRET, CashLab
-from contracts_lab import raw, refuses
+from cash_lab import DIGEST, ENDLESS, SECRET, SYSTEM, CashLab
+from contracts_lab import FOR_EVER, raw, refuses
 from eth_abi import encode
 from eth_hash.auto import keccak
 from hostile_lab import CALLS, LIES, compiled
@@ -252,6 +252,47 @@ def test_cash_of_one_lock_never_pays_another(lab: CashLab):
         with refuses("hashlock/unknown"):
             lab.claim(other)
     assert lab.cash.call("balanceOf", lab.locks.address) == 100_000
+
+
+def test_what_the_authority_takes_from_the_lock_is_the_last_ones(lab: CashLab):
+    """the authority: takes what one payer locked, which lies with what everybody locked.
+
+    Gets: it. The lock knows nothing of that and pays whoever comes first; the last finds
+    `token/balance` until somebody makes it good.
+    """
+    first, last = lab.leg(), lab.leg(payer=raw(lab.keeper))
+    lab.lock(first)
+    lab.lock(last, lab.keeper)
+    people = lab.locks.address, raw(lab.lender)
+    lab.cash.send(lab.authority, "forcedTransfer", *people, first["amount"])
+    lab.claim(first)
+    with refuses("token/balance"):
+        lab.claim(last)
+    lab.cash.send(lab.lender, "transfer", lab.locks.address, first["amount"])
+    lab.claim(last)
+
+
+def test_a_lock_stands_still_while_its_own_wallet_does(lab: CashLab):
+    """the operator: closes the lock's wallet, or gives it a class whose limits bind.
+
+    Gets: that no lock in this currency ends either way, until it changes that; nothing is lost.
+    """
+    for who in (lab.lender, lab.buyer):
+        lab.roubles.send(who, "approve", lab.locks.address, ENDLESS)
+    leg = lab.leg(token=lab.roubles.address)
+    lab.lock(leg)
+    lab.roubles.send(lab.operator, "open_wallet", lab.locks.address, SYSTEM, 0)
+    with refuses("token/cannot-send"):
+        lab.claim(leg)
+    lab.roubles.send(lab.operator, "set_limits", 4, 2**64 - 1, 99_999, 99_999)
+    lab.roubles.send(lab.operator, "open_wallet", lab.locks.address, 4, FOR_EVER)
+    with refuses("limit/payment"):
+        lab.claim(leg)
+    lab.at(leg["deadline"] + 1)
+    with refuses("limit/payment"):
+        lab.refund(leg)
+    lab.roubles.send(lab.operator, "open_wallet", lab.locks.address, SYSTEM, FOR_EVER)
+    lab.refund(leg)
 
 
 # Payments that wait

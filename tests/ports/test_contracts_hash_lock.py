@@ -124,6 +124,12 @@ def test_nobody_locks_for_itself_or_what_others_have(lab: CashLab):
         lab.lock(lab.leg(payer=raw(lab.buyer), payee=raw(lab.lender)), lab.buyer)
 
 
+def test_nothing_is_locked_for_the_lock_itself(lab: CashLab):
+    """It knows no way out for what it was paid: whoever knew the secret would bury the amount."""
+    with refuses("hashlock/payee"):
+        lab.lock(lab.leg(payee=lab.locks.address))
+
+
 def test_a_lock_on_other_terms_is_another_lock(lab: CashLab):
     leg = lab.leg()
     lab.lock(leg)
