@@ -116,7 +116,7 @@ def _mine(pilot: Pilot) -> Miner:
     world.mine()
     mined = _mined(miner)
     pilot.step(
-        "miner", "mine", f"The pool pays {coins(mined)} for six days' work on the chain.",
+        "miner", "mine", f"The pool pays {coins(mined)} on the chain for the days worked.",
         sats=mined, kwh=muldiv_down(miner.meter, 1, WH_IN_KWH),
     )  # fmt: skip
     pilot.check("at least as much was mined as is pledged", mined >= plan.read("coins", parse_btc))
