@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import test_contracts_attacks_assets
 import test_contracts_attacks_cash
+import test_contracts_attacks_cash_legs
+import test_contracts_attacks_lending
 import test_contracts_attacks_long
 import test_contracts_attacks_market
 from book_lab import (
@@ -260,19 +262,22 @@ SAYS = re.compile(r"(?P<who>[^:]+): (?P<does>.+?)\.\n\nGets: (?P<gets>.+)\.", re
 OTHERS = (
     test_contracts_attacks_market,
     test_contracts_attacks_cash,
-    test_contracts_attacks_long,
     test_contracts_attacks_assets,
+    test_contracts_attacks_lending,
+    test_contracts_attacks_cash_legs,
+    test_contracts_attacks_long,
 )
 
 
 def attacks():
-    """Every test of these files but those of the page, by name."""
-    here = dict(globals())
-    for module in OTHERS:
-        here |= vars(module)
-    for name, value in here.items():
-        if name.startswith("test_") and callable(value) and name not in GATES:
-            yield name.removeprefix("test_"), value
+    """Every test of these files but those of the page, by name: each name is one test's."""
+    met: set[str] = set()
+    for names in (globals(), *map(vars, OTHERS)):
+        for name, value in names.items():
+            if name.startswith("test_") and callable(value) and name not in GATES:
+                assert name not in met, f"{name} is the name of two tests"
+                met.add(name)
+                yield name.removeprefix("test_"), value
 
 
 def row(name: str, test) -> str:

@@ -59,9 +59,9 @@ def hostile(lab: CashLab) -> bytes:
 
 
 def test_a_signature_for_another_settlement(lab: CashLab):
-    """whoever saw an order settled elsewhere: carries it to a second settlement of the same code.
+    """whoever saw an order signed for one settlement: carries it to another of the same code.
 
-    Gets: nothing; a signature names the contract that it counts for.
+    Gets: `settle/bad-signature`; a signature names the contract that it counts for.
     """
     other = lab._deploy("Settlement")
     order = lab.order()
@@ -73,8 +73,8 @@ def test_a_signature_for_another_settlement(lab: CashLab):
 def test_an_order_carried_at_the_worst_moment(lab: CashLab):
     """the carrier: holds a signed order back until the rate has moved against one side.
 
-    Gets: what the tolerance leaves, which both signed; beyond it, and after the expiry, nothing.
-    The one who fears it calls the order off.
+    Gets: `settle/rate` beyond the tolerance, which both signed; and `settle/used`, at whatever
+    rate, once the side that fears it has called the order off.
     """
     lab.post_rate()
     order = lab.order(feed=lab.rates.address, tolerance_bps=100)
@@ -92,7 +92,7 @@ def test_an_order_carried_at_the_worst_moment(lab: CashLab):
 def test_orders_of_strangers_are_not_called_off(lab: CashLab):
     """a competitor: cancels orders that it sees before they are carried.
 
-    Gets: nothing; only the two parties call an order off, and each order has its own name.
+    Gets: `settle/not-party`; an order that names it as a party is another one.
     """
     order = lab.order()
     for changed in (order, order | {"nonce": 2}):
@@ -104,9 +104,10 @@ def test_orders_of_strangers_are_not_called_off(lab: CashLab):
 
 
 def test_an_allowance_is_not_for_the_taking(lab: CashLab):
-    """a thief: names itself as the other party of somebody who approved the settlement.
+    """a thief: names itself as the other party of somebody who approved the settlement, and signs
+    for both.
 
-    Gets: nothing; an allowance moves only by an order that its owner signed.
+    Gets: `settle/bad-signature`; an allowance moves only by an order that its owner signed.
     """
     order = lab.order(second=raw(lab.stranger))
     with refuses("settle/bad-signature"):
@@ -114,9 +115,10 @@ def test_an_allowance_is_not_for_the_taking(lab: CashLab):
 
 
 def test_a_token_that_calls_back(lab: CashLab):
-    """the token's author: has it settle the same order, or cancel it, in the middle of its leg.
+    """the token's author: has it settle the same order, cancel it or read its name in the middle of
+    its leg.
 
-    Gets: nothing; the contract is locked while tokens move, and the order is used by then.
+    Gets: nothing; the settlement is locked while tokens move.
     """
     token = hostile(lab)
     order = lab.order(first_token=token)
@@ -139,7 +141,7 @@ def test_a_token_that_calls_back(lab: CashLab):
 def test_a_token_that_moves_nothing(lab: CashLab):
     """the giver of a worthless token: signs that it is worth something.
 
-    Gets: what the other signed for. A token is what both call it: the contract asks that it
+    Gets: what the other signed for. A token is what both call it: the settlement asks that it
     answers yes, and cannot know what a yes is worth. Whoever signs looks at the token.
     """
     token = hostile(lab)
@@ -151,7 +153,8 @@ def test_a_token_that_moves_nothing(lab: CashLab):
 def test_a_token_that_says_no(lab: CashLab):
     """a token as ERC-20 allows: answers False in place of a revert.
 
-    Gets: nobody anything; a leg that did not move is no leg.
+    Gets: `settle/not-moved`, in a settlement and at the lock, the claim and the refund of a hash
+    lock; a leg that did not move is no leg.
     """
     token = put(lab, compiled("SaysNo"))
     with refuses("settle/not-moved"):
@@ -172,9 +175,10 @@ def test_a_token_that_says_no(lab: CashLab):
 
 
 def test_a_secret_seen_in_the_mempool(lab: CashLab):
-    """whoever reads a claim before it is mined: sends the same with a higher tip.
+    """whoever reads a claim of a hash lock before it is mined: sends the same with a higher tip.
 
-    Gets: the bill for the gas; the payee has the amount whoever carries the secret.
+    Gets: the bill for the gas; the payee has the amount whoever carries the secret, and the claim
+    that comes second is refused, `hashlock/over`.
     """
     leg = lab.leg()
     lab.lock(leg)
@@ -185,9 +189,10 @@ def test_a_secret_seen_in_the_mempool(lab: CashLab):
 
 
 def test_somebody_else_s_lock_on_the_same_digest(lab: CashLab):
-    """a stranger to the swap: locks a unit for the payee on the same digest, to spoil the name.
+    """a stranger to the swap: locks a cent for the payee on the same digest, to spoil the name.
 
-    Gets: it loses that unit once the secret is shown; a lock is named by all of its terms.
+    Gets: nothing, and loses that cent once the secret is shown; a lock is named by all of its
+    terms.
     """
     leg, bait = lab.leg(), lab.leg(payer=raw(lab.keeper), amount=1)
     lab.lock(bait, lab.keeper)
@@ -199,10 +204,11 @@ def test_somebody_else_s_lock_on_the_same_digest(lab: CashLab):
 
 
 def test_claim_and_refund_in_either_order(lab: CashLab):
-    """payer and payee: race each other at the deadline.
+    """payer and payee of a hash lock: race each other at the deadline.
 
-    Get: no second in which both could win. Up to the deadline only a claim counts, after it only
-    the refund; there is no moment when the order of transactions decides.
+    Gets: no second in which both could win. Up to the deadline a refund is `hashlock/too-early`,
+    after it a claim is `hashlock/too-late`; there is no moment when the order of transactions
+    decides.
     """
     leg = lab.leg()
     lab.lock(leg)
@@ -220,9 +226,9 @@ def test_claim_and_refund_in_either_order(lab: CashLab):
 
 
 def test_a_token_that_claims_while_it_is_locked(lab: CashLab):
-    """the token's author: claims, or refunds, out of the middle of the lock.
+    """the token's author: has it claim, refund or lock again in the middle of the lock.
 
-    Gets: nothing; the contract is locked while tokens move.
+    Gets: nothing; the hash lock is locked while tokens move.
     """
     token = hostile(lab)
     leg = lab.leg(token=token)
@@ -242,7 +248,7 @@ def test_a_token_that_claims_while_it_is_locked(lab: CashLab):
 def test_cash_of_one_lock_never_pays_another(lab: CashLab):
     """the payee of a lock in a token of its own making: claims the cash that lies beside it.
 
-    Gets: its own token; a lock pays in the token that it was locked in.
+    Gets: `hashlock/unknown`; a lock pays in the token that it was locked in.
     """
     lab.lock(lab.leg())
     token = hostile(lab)
@@ -299,9 +305,10 @@ def test_a_lock_stands_still_while_its_own_wallet_does(lab: CashLab):
 
 
 def test_the_payer_cannot_take_back_what_it_locked(lab: CashLab):
-    """the payer: tries every way to its held money before the deadline.
+    """the payer of a payment that waits: pays, redeems, settles or locks with the money that is
+    held for it, has another take it, or asks for it back before the deadline.
 
-    Gets: nothing; held is nobody's but the payment's. Its payee alone may let it go.
+    Gets: `token/held`, `pay/not-expired`; held is nobody's but the payment's.
     """
     payment = lab.payment()
     lab.lock_payment(payment)
@@ -323,9 +330,10 @@ def test_the_payer_cannot_take_back_what_it_locked(lab: CashLab):
 
 
 def test_who_approves_may_not_redirect(lab: CashLab):
-    """the approver: confirms a payment to itself on the strength of one that was locked.
+    """the approver of a payment that waits: confirms one to itself on the strength of the one that
+    was locked.
 
-    Gets: nothing; a payment is named by all of its members.
+    Gets: `pay/unknown`; a payment is named by all of its members.
     """
     payment = lab.payment(approver=raw(lab.guardian))
     lab.lock_payment(payment)
@@ -335,9 +343,9 @@ def test_who_approves_may_not_redirect(lab: CashLab):
 
 
 def test_a_payee_that_is_nobody_s_victim(lab: CashLab):
-    """a stranger: sends a payment back that the payee waits for, or completes it early.
+    """a stranger: sends back a payment that its payee waits for, or completes it before its time.
 
-    Gets: nothing before the deadline.
+    Gets: `pay/not-expired`, `pay/too-early`.
     """
     start = lab.now + DAY
     payment = lab.payment(not_before=start, deadline=start + DAY)
@@ -349,9 +357,9 @@ def test_a_payee_that_is_nobody_s_victim(lab: CashLab):
 
 
 def test_the_operator_is_no_issuer_and_no_authority(lab: CashLab):
-    """the operator: moves, mints or freezes money of others.
+    """the operator of a digital currency: mints, freezes or moves money of others.
 
-    Gets: nothing; it opens and closes wallets, and takes the platform offline.
+    Gets: `token/not-issuer`, `token/not-authority`, `token/allowance`.
     """
     one, two = raw(lab.lender), raw(lab.buyer)
     for verb, args, code in (
@@ -365,10 +373,10 @@ def test_the_operator_is_no_issuer_and_no_authority(lab: CashLab):
 
 
 def test_one_secret_for_two_kinds_of_lock(lab: CashLab):
-    """whoever learns a secret: opens everything that was ever locked with its digest.
+    """whoever learns a secret: opens a payment that waits and a hash lock with the same digest.
 
-    Gets: what each of those locks says, for its own payee. That is why a secret is drawn anew for
-    each swap.
+    Gets: what each of the two says, for its own payee. That is why a secret is drawn anew for each
+    swap.
     """
     payment, leg = lab.payment(digest=DIGEST), lab.leg(digest=DIGEST)
     lab.lock_payment(payment)
@@ -378,8 +386,12 @@ def test_one_secret_for_two_kinds_of_lock(lab: CashLab):
     assert lab.has(lab.roubles, lab.buyer) == payment["amount"]
 
 
-def test_it_is_a_contract_of_ours(lab: CashLab):
-    """Nothing takes ether, and nobody owns anything."""
+def test_no_owner_and_no_ether_in_cash_legs(lab: CashLab):
+    """whoever: looks in the settlement, the digital currency and the hash lock for an owner's way
+    in, or for a function that takes ether.
+
+    Gets: nothing; none takes ether, and none is called `owner`, `transferOwnership` or `upgradeTo`.
+    """
     parts: tuple[Contract, ...] = (lab.settlement, lab.roubles, lab.locks)
     for part in parts:
         assert not {"owner", "transferOwnership", "upgradeTo"} & set(part.artifact.functions)
