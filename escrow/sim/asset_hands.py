@@ -150,12 +150,15 @@ class Hands:
             pledge.call("transfer", taker, item.thing.sats, sender=notary)
         else:
             self.register.call("execute", *taking, sender=self._address(terms.lender))
-        if self.world.cash_of(buyer) < price:
-            raise Rejected("token/balance", cash=self.world.cash_of(buyer), price=price)
+        paid = (
+            ("operator", split.costs),
+            (terms.lender, split.lender),
+            (terms.borrower, split.surplus),
+        )
+        self.check_cash(buyer, paid)
         with self._act(buyer, "buy", item, cents=price):
-            self.send_cash(buyer, "operator", split.costs)
-            self.send_cash(buyer, terms.lender, split.lender)
-            self.send_cash(buyer, terms.borrower, split.surplus)
+            for name, cents in paid:
+                self.send_cash(buyer, name, cents)
             if not isinstance(item.thing, Coins):
                 self._send(terms.lender, "execute", *taking)
         if isinstance(item.thing, Coins):
@@ -165,6 +168,14 @@ class Hands:
         """One party pays another. Raises Rejected("token/…")."""
         with self.world.act(payer, verb, pool=self.label, cents=cents):
             self.send_cash(payer, payee, cents)
+
+    def check_cash(self, payer: str, paid: Iterable[tuple[str, Cents]]) -> None:
+        """Can all of these payments be made? Rehearsed with what they come to, to each of those who
+        are paid. Raises Rejected("token/…")."""
+        due = [(name, cents) for name, cents in paid if cents and name != payer]
+        whole, cash = sum(cents for _, cents in due), self.world.evm.contracts.cash
+        for name, _ in due:
+            cash.call("transfer", self._address(name), whole, sender=self._address(payer))
 
     def send_cash(self, payer: str, payee: str, cents: Cents) -> None:
         """The payment alone, inside an act; nothing to oneself or of nothing."""

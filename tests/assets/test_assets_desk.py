@@ -343,6 +343,36 @@ def test_a_buyer_without_money_moves_nothing(made: World) -> None:
     assert (made.cash_of("lender"), found.items, found.owed) == before
 
 
+def suspended(made: World, name: str) -> None:
+    registrar, who = made.party("registrar").account, made.party(name).address_bytes
+    made.evm.contracts.registry.send(registrar, "suspend", [who])
+
+
+def test_a_sale_whose_surplus_nobody_can_receive_moves_nothing(made: World) -> None:
+    found = lent(made, cents=300_000)
+    found.declare()
+    suspended(made, "borrower")
+    names = "lender", "operator", "liquidator"
+    before = [made.cash_of(name) for name in names], found.items, found.owed
+    with pytest.raises(Rejected, match="token/cannot-receive"):
+        found.sell()
+    assert ([made.cash_of(name) for name in names], found.items, found.owed) == before
+    assert found.sales == []
+
+
+def test_a_sale_for_frozen_money_moves_nothing(made: World) -> None:
+    """Each payment alone would pass: the costs, and what the lender is owed."""
+    found = lent(made)
+    found.declare()
+    cash, authority = made.evm.contracts.cash, made.party("authority").account
+    has, buyer = made.cash_of("liquidator"), made.party("liquidator").address_bytes
+    cash.send(authority, "setFrozenTokens", buyer, has - 900_000)
+    before = made.cash_of("lender"), made.cash_of("operator"), found.items
+    with pytest.raises(Rejected, match="token/"):
+        found.sell()
+    assert (made.cash_of("lender"), made.cash_of("operator"), found.items) == before
+
+
 def test_a_debt_paid_after_the_default_frees_everything(made: World) -> None:
     found = lent(made)
     one, two = found.items
