@@ -135,9 +135,17 @@ class Hands:
         if isinstance(item.thing, Coins):
             self._give(item, sender=terms.notary, receiver=terms.borrower)
             return
-        asked = bytes.fromhex(item.id), self._address(terms.borrower), units_of(item)
         with self._act(terms.notary, "release", item):
-            self._send(terms.notary, "release", *asked)
+            self._send(terms.notary, "release", *self._released(item))
+
+    def check_back(self, item: Item) -> None:
+        """Can it be given back? Raises Rejected: ``token/…``, ``asset/…``."""
+        notary = self._address(self.terms.notary)
+        if isinstance(item.thing, Coins):
+            asked = self._address(self.terms.borrower), item.thing.sats
+            self.world.evm.contracts.pledge.call("transfer", *asked, sender=notary)
+        else:
+            self.register.call("release", *self._released(item), sender=notary)
 
     def sell(self, item: Item, *, buyer: str, price: Cents, split: Split) -> None:
         """The buyer pays whom the split names, and gets the item: all or none, rehearsed because
@@ -184,6 +192,10 @@ class Hands:
             cash.send(account, "transfer", self._address(payee), cents)
 
     # --- in other words ---
+
+    def _released(self, item: Item) -> tuple[bytes, bytes, int]:
+        """What a release names."""
+        return bytes.fromhex(item.id), self._address(self.terms.borrower), units_of(item)
 
     def _lien(self, item: Item) -> tuple[bytes, int, Seconds]:
         """Loan, units, from when it may be executed."""

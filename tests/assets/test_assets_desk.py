@@ -199,6 +199,17 @@ def test_a_machine_in_place_of_another(made: World) -> None:
     assert (found.held(new), found.held(old)) == (1, 0)
 
 
+def test_nothing_comes_in_for_what_cannot_leave(made: World) -> None:
+    found = desk(made)
+    old, new = found.secure("0.1"), machine(made, 9)
+    found.take(old)
+    found.enter(new)
+    suspended(made, "borrower")
+    with pytest.raises(Rejected, match="token/cannot-receive"):
+        found.substitute(new, old)
+    assert (found.items, found.held(new)) == ((old,), 0)
+
+
 # Calls and sales
 
 
