@@ -16,6 +16,8 @@ MAX_BRACKETS: Final = 2_000
 """Opening brackets in a file: the largest that ship have some hundreds."""
 MAX_DOTS: Final = 200
 """Full stops in one line: the standard library's reader is cubic in the parts of a dotted key."""
+MAX_BITS: Final = 256
+"""Of a number: the reader bounds decimal ones alone."""
 _LONGEST_REASON: Final = 120
 
 
@@ -38,8 +40,23 @@ def tables(text: str | bytes, *, code: str) -> dict[str, Any]:
     """What a file says. Raises ``BadInput(code)`` as ``plain``, and if it is no TOML."""
     found = plain(text, code=code)
     try:
-        return tomllib.loads(found)
+        top = tomllib.loads(found)
+        check_numbers(top)
     except (RecursionError, ValueError, OverflowError) as error:
         # An impossible date or a number of too many digits is a plain ValueError.
         reason = str(error)[:_LONGEST_REASON]
         raise BadInput(code, reason=reason if reason.isprintable() else ascii(reason)) from error
+    return top
+
+
+def check_numbers(top: dict[str, Any]) -> None:
+    """Raises ValueError for a number beyond ``MAX_BITS``, which could not even be printed."""
+    waiting: list[Any] = [top]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict):
+            waiting.extend(each.values())
+        elif isinstance(each, list):
+            waiting.extend(each)
+        elif isinstance(each, int) and each.bit_length() > MAX_BITS:
+            raise ValueError("a number of too many digits")

@@ -121,7 +121,7 @@ class Rule:
     """One rule, with its dates and its source."""
 
     id: str
-    """Its name in refusals, e.g. ``ru/miner-registry``."""
+    """Its name in refusals, e.g. ``ru/mining-registry``."""
     gates: tuple[Gate, ...]
     """Where it is asked."""
     needs: Predicate

@@ -20,6 +20,8 @@ Month = NewType("Month", int)
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _MONTH: Final = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])", re.ASCII)
 _FIRST_YEAR: Final = 1970
+_LAST_YEAR: Final = 9_900
+"""Of what is read: what is due after it still has a date."""
 
 
 def first_second(day: date) -> Seconds:
@@ -45,15 +47,18 @@ def parse_day(text: str) -> date:
         # The library reads weeks as well, and newer ones read more.
         if not _DAY.fullmatch(text):
             raise ValueError
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
+        if day.year > _LAST_YEAR:
+            raise ValueError
     except ValueError as error:
         raise BadInput("input/time", value=text[:40]) from error
+    return day
 
 
 def parse_month(text: str) -> Month:
     """``2025-03``. Raises BadInput("input/time")."""
     found = _MONTH.fullmatch(text)
-    if found is None or int(found[1]) < _FIRST_YEAR:
+    if found is None or not _FIRST_YEAR <= int(found[1]) <= _LAST_YEAR:
         raise BadInput("input/time", value=text[:40])
     return Month(12 * int(found[1]) + int(found[2]) - 1)
 

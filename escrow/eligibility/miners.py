@@ -14,7 +14,7 @@ from typing import Final
 
 from escrow.core.eligibility import Value
 from escrow.core.errors import Rejected
-from escrow.core.units import BPS, MAX_MONEY, Sats, Seconds, muldiv_down
+from escrow.core.units import BPS, MAX_MONEY, MAX_TIME, Sats, Seconds, muldiv_down
 from escrow.eligibility.days import (
     Month,
     day_in,
@@ -149,6 +149,7 @@ def unreported(miner: Miner) -> Month | None:
 
 def standing(miner: Miner, *, at: Seconds) -> Standing:
     """How a miner stands at ``at``."""
+    miner = _as_of(miner, at=at)
     if miner.delisted_at is not None:
         return Standing.DELISTED
     open_month = unreported(miner)
@@ -181,11 +182,22 @@ def good_until(miner: Miner, *, at: Seconds) -> Seconds:
     Of a registered miner until its next report is due. That a meter reading counts until the 20th
     after the month that follows it is assumed.
     """
-    month = unreported(miner)
+    month = unreported(_as_of(miner, at=at))
     if month is None:
         read = miner.readings[-1].month if miner.readings else miner.since
         month = Month(read + 1)
-    return max(at, due_of(month))
+    dates = (miner.registered_at, miner.delisted_at)
+    coming = (Seconds(each - 1) for each in dates if each is not None and each > at)
+    return min(max(at, due_of(month)), *coming, MAX_TIME)
+
+
+def _as_of(miner: Miner, *, at: Seconds) -> Miner:
+    """The miner without an entry or a striking off that is after ``at``."""
+    if miner.registered_at is not None and miner.registered_at > at:
+        return replace(miner, registered_at=None, delisted_at=None, ground=None)
+    if miner.delisted_at is not None and miner.delisted_at > at:
+        return replace(miner, delisted_at=None, ground=None)
+    return miner
 
 
 class MinerRegister:
@@ -275,9 +287,9 @@ class MinerRegister:
 
     def delist(self, inn: str, ground: Ground, *, at: Seconds) -> Miner:
         """A registered miner is struck off. Raises ``Rejected``: ``miner/unknown``,
-        ``miner/not-registered``."""
+        ``miner/not-registered``, also for a day before its entry."""
         miner = self.miner(inn)
-        if unreported(miner) is None:
+        if unreported(_as_of(miner, at=at)) is None:
             raise Rejected("miner/not-registered", inn=inn)
         banned = miner.banned_region or ground is Ground.BANNED_REGION
         struck = replace(miner, delisted_at=at, ground=ground, banned_region=banned)

@@ -31,6 +31,7 @@ from escrow.eligibility.miners import (
     MinerClass,
     MinerRegister,
 )
+from escrow.tables import check_numbers
 
 MAX_FILE: Final = 4 * 1024 * 1024
 """Longest register file, in bytes."""
@@ -100,6 +101,7 @@ def read_toml(text: str) -> MinerRegister:
         raise BadInput("miner/file", reason="not a list of miners")
     try:
         top = tomllib.loads(text)
+        check_numbers(top)
     except (RecursionError, ValueError, OverflowError) as error:
         raise BadInput("miner/file", reason=str(error)[:120]) from error
     tables = top.pop("miner", [])

@@ -135,9 +135,17 @@ class Hands:
         if isinstance(item.thing, Coins):
             self._give(item, sender=terms.notary, receiver=terms.borrower)
             return
-        asked = bytes.fromhex(item.id), self._address(terms.borrower), units_of(item)
         with self._act(terms.notary, "release", item):
-            self._send(terms.notary, "release", *asked)
+            self._send(terms.notary, "release", *self._released(item))
+
+    def check_back(self, item: Item) -> None:
+        """Can it be given back? Raises Rejected: ``token/…``, ``asset/…``."""
+        notary = self._address(self.terms.notary)
+        if isinstance(item.thing, Coins):
+            asked = self._address(self.terms.borrower), item.thing.sats
+            self.world.evm.contracts.pledge.call("transfer", *asked, sender=notary)
+        else:
+            self.register.call("release", *self._released(item), sender=notary)
 
     def sell(self, item: Item, *, buyer: str, price: Cents, split: Split) -> None:
         """The buyer pays whom the split names, and gets the item: all or none, rehearsed because
@@ -150,12 +158,15 @@ class Hands:
             pledge.call("transfer", taker, item.thing.sats, sender=notary)
         else:
             self.register.call("execute", *taking, sender=self._address(terms.lender))
-        if self.world.cash_of(buyer) < price:
-            raise Rejected("token/balance", cash=self.world.cash_of(buyer), price=price)
+        paid = (
+            ("operator", split.costs),
+            (terms.lender, split.lender),
+            (terms.borrower, split.surplus),
+        )
+        self.check_cash(buyer, paid)
         with self._act(buyer, "buy", item, cents=price):
-            self.send_cash(buyer, "operator", split.costs)
-            self.send_cash(buyer, terms.lender, split.lender)
-            self.send_cash(buyer, terms.borrower, split.surplus)
+            for name, cents in paid:
+                self.send_cash(buyer, name, cents)
             if not isinstance(item.thing, Coins):
                 self._send(terms.lender, "execute", *taking)
         if isinstance(item.thing, Coins):
@@ -166,6 +177,14 @@ class Hands:
         with self.world.act(payer, verb, pool=self.label, cents=cents):
             self.send_cash(payer, payee, cents)
 
+    def check_cash(self, payer: str, paid: Iterable[tuple[str, Cents]]) -> None:
+        """Can all of these payments be made? Rehearsed with what they come to, to each of those who
+        are paid. Raises Rejected("token/…")."""
+        due = [(name, cents) for name, cents in paid if cents and name != payer]
+        whole, cash = sum(cents for _, cents in due), self.world.evm.contracts.cash
+        for name, _ in due:
+            cash.call("transfer", self._address(name), whole, sender=self._address(payer))
+
     def send_cash(self, payer: str, payee: str, cents: Cents) -> None:
         """The payment alone, inside an act; nothing to oneself or of nothing."""
         if cents and payer != payee:
@@ -173,6 +192,10 @@ class Hands:
             cash.send(account, "transfer", self._address(payee), cents)
 
     # --- in other words ---
+
+    def _released(self, item: Item) -> tuple[bytes, bytes, int]:
+        """What a release names."""
+        return bytes.fromhex(item.id), self._address(self.terms.borrower), units_of(item)
 
     def _lien(self, item: Item) -> tuple[bytes, int, Seconds]:
         """Loan, units, from when it may be executed."""

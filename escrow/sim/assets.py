@@ -144,6 +144,7 @@ class Desk:
             market=self.market,
             at=self.world.now,
         )
+        self.hands.check_back(old)
         if isinstance(new.thing, Coins):
             self.take(new)
         else:

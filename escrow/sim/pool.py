@@ -74,7 +74,7 @@ class Gate:
 GATES: Final = (
     Gate("sovcombank/legal-entity", "only legal entities borrow", lambda a, _: a.company),
     Gate(
-        "ru/miner-registry",
+        "ru/mining-registry",
         "the miner is not in the register",
         lambda a, _: a.registered,
     ),

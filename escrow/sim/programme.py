@@ -50,20 +50,20 @@ class Programme:
 
     def pay_out(self, sats: Sats, *, buyer: str) -> tuple[Payout, tuple[Cents, ...]]:
         """A buyer that received the rewards pays for them, at the price of now, to whom it is due:
-        the payout, and what each holder got of its rest. Who cannot pay all pays nobody.
+        the payout, and what each holder got of its rest. All are paid, or nobody.
 
-        Raises Rejected: ``price/stale``, ``token/balance``; BadInput("collateral/thing").
+        Raises Rejected: ``collateral/not-pledged`` for units that have left the pool,
+        ``price/stale``, ``token/…``; BadInput("collateral/thing").
         """
         desk, world = self.desk, self.desk.world
+        if self.item not in desk.items:
+            raise Rejected("collateral/not-pledged", item=self.item.id[:12])
         rewards = value_down(sats, price=desk.market.price(world.now))
         due = Dues(self.dues.power, Cents(min(self.dues.service, desk.owed)))
         payout = distribute(rewards, dues=due)
         parts = share_out(payout.holders, units=self.units())
         paid = ((self.host, payout.power), *zip(self.holders, parts, strict=True))
-        everybody = (*paid, (desk.terms.lender, payout.lender))
-        whole = sum(cents for name, cents in everybody if name != buyer)
-        if world.cash_of(buyer) < whole:
-            raise Rejected("token/balance", cash=world.cash_of(buyer), price=whole)
+        desk.hands.check_cash(buyer, (*paid, (desk.terms.lender, payout.lender)))
         with world.act(buyer, "pay-out", asset=self.item.id[:12], cents=rewards):
             for name, cents in paid:
                 desk.hands.send_cash(buyer, name, Cents(cents))

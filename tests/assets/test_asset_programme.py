@@ -107,6 +107,28 @@ def test_a_buyer_that_cannot_pay_all_pays_nobody(programme: Programme, cash: int
     assert (made.cash_of(HOST), programme.dues) == (before, dues)
 
 
+def test_a_payout_that_one_cannot_receive_pays_nobody(programme: Programme) -> None:
+    made = programme.desk.world
+    programme.bill(days=30, service=100_000)
+    registrar, who = made.party("registrar").account, made.party("borrower").address_bytes
+    made.evm.contracts.registry.send(registrar, "suspend", [who])
+    before, dues = [made.cash_of(name) for name in (HOST, "lender")], programme.dues
+    with pytest.raises(Rejected, match="token/cannot-receive"):
+        programme.pay_out(COIN // 50, buyer=BUYER)
+    assert ([made.cash_of(name) for name in (HOST, "lender")], programme.dues) == (before, dues)
+
+
+def test_units_that_left_the_pool_pay_nobody(programme: Programme) -> None:
+    found, made = programme.desk, programme.desk.world
+    found.repay(found.owed)
+    found.give_back(programme.item)
+    programme.bill(days=30, service=0)
+    before, dues = made.cash_of(HOST), programme.dues
+    with pytest.raises(Rejected, match="collateral/not-pledged"):
+        programme.pay_out(COIN // 50, buyer=BUYER)
+    assert (made.cash_of(HOST), programme.dues) == (before, dues)
+
+
 def test_units_are_not_what_is_restated(programme: Programme) -> None:
     found, item = programme.desk, programme.item
     assert isinstance(item.thing, Revenue)

@@ -199,6 +199,17 @@ def test_a_machine_in_place_of_another(made: World) -> None:
     assert (found.held(new), found.held(old)) == (1, 0)
 
 
+def test_nothing_comes_in_for_what_cannot_leave(made: World) -> None:
+    found = desk(made)
+    old, new = found.secure("0.1"), machine(made, 9)
+    found.take(old)
+    found.enter(new)
+    suspended(made, "borrower")
+    with pytest.raises(Rejected, match="token/cannot-receive"):
+        found.substitute(new, old)
+    assert (found.items, found.held(new)) == ((old,), 0)
+
+
 # Calls and sales
 
 
@@ -341,6 +352,36 @@ def test_a_buyer_without_money_moves_nothing(made: World) -> None:
     with pytest.raises(Rejected, match="token/cannot-receive"):
         found.sell(buyer="stranger")
     assert (made.cash_of("lender"), found.items, found.owed) == before
+
+
+def suspended(made: World, name: str) -> None:
+    registrar, who = made.party("registrar").account, made.party(name).address_bytes
+    made.evm.contracts.registry.send(registrar, "suspend", [who])
+
+
+def test_a_sale_whose_surplus_nobody_can_receive_moves_nothing(made: World) -> None:
+    found = lent(made, cents=300_000)
+    found.declare()
+    suspended(made, "borrower")
+    names = "lender", "operator", "liquidator"
+    before = [made.cash_of(name) for name in names], found.items, found.owed
+    with pytest.raises(Rejected, match="token/cannot-receive"):
+        found.sell()
+    assert ([made.cash_of(name) for name in names], found.items, found.owed) == before
+    assert found.sales == []
+
+
+def test_a_sale_for_frozen_money_moves_nothing(made: World) -> None:
+    """Each payment alone would pass: the costs, and what the lender is owed."""
+    found = lent(made)
+    found.declare()
+    cash, authority = made.evm.contracts.cash, made.party("authority").account
+    has, buyer = made.cash_of("liquidator"), made.party("liquidator").address_bytes
+    cash.send(authority, "setFrozenTokens", buyer, has - 900_000)
+    before = made.cash_of("lender"), made.cash_of("operator"), found.items
+    with pytest.raises(Rejected, match="token/"):
+        found.sell()
+    assert (made.cash_of("lender"), made.cash_of("operator"), found.items) == before
 
 
 def test_a_debt_paid_after_the_default_frees_everything(made: World) -> None:

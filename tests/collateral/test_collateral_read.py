@@ -172,6 +172,7 @@ def test_an_amount_is_text_with_two_decimals_or_none(amount: str) -> None:
         "[" * 2_001,
         "a" + ".a" * 201 + " = 1",
         "a = " + "9" * 5_000,
+        "a = [{ b = 0x" + "9" * 5_000 + " }]",
         "a = 2020-99-99",
     ],
 )

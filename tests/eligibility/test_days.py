@@ -9,6 +9,7 @@ import pytest
 from escrow.core.errors import BadInput
 from escrow.core.units import DAY, Seconds
 from escrow.eligibility.days import (
+    Month,
     day_in,
     day_of,
     first_second,
@@ -29,7 +30,9 @@ def test_a_day_has_its_first_and_its_last_second() -> None:
     assert day_of(Seconds(last_second(day) + 1)) == date(2024, 11, 2)
 
 
-@pytest.mark.parametrize("text", ["", "2025-3-1", "20250301", "2025-02-30", "2025-W09-6", "x" * 10])
+@pytest.mark.parametrize(
+    "text", ["", "2025-3-1", "20250301", "2025-02-30", "2025-W09-6", "x" * 10, "9901-01-01"]
+)
 def test_a_day_is_written_one_way(text: str) -> None:
     with pytest.raises(BadInput) as refused:
         parse_day(text)
@@ -37,12 +40,18 @@ def test_a_day_is_written_one_way(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "2025", "2025-13", "2025-00", "1969-12", "2025-1", "２０２５-01"]
+    "text", ["", "2025", "2025-13", "2025-00", "1969-12", "2025-1", "２０２５-01", "9901-01"]
 )
 def test_a_month_is_written_one_way(text: str) -> None:
     with pytest.raises(BadInput) as refused:
         parse_month(text)
     assert refused.value.code == "input/time"
+
+
+def test_what_follows_the_last_month_has_days_too() -> None:
+    """A register follows a miner for fifty years, and asks for its report after."""
+    assert last_day(Month(parse_month("9900-12") + 603)).year == 9951
+    assert parse_day("9900-12-31").year == 9900
 
 
 def test_nothing_is_before_1970() -> None:

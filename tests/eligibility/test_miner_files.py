@@ -154,6 +154,7 @@ def test_a_table_that_makes_no_sense_is_refused_with_its_line(
         "miner = [{}]",
         "a.b.c.d = 1",
         "a = " + "[" * 40_000,
+        "[[miner]]\nclass = 'individual'\nsince = '2025-01'\ninn = 0x" + "9" * 5_000,
     ],
 )
 def test_what_is_no_list_of_miners_is_refused(text: str) -> None:

@@ -221,6 +221,30 @@ def test_who_is_struck_off_is_not_registered(ground: Ground) -> None:
     assert code_of(found.register, COMPANY, at=NEW_YEAR) == again
 
 
+def test_a_miner_stands_as_its_dates_say() -> None:
+    """A date to come opens no gate yet, and shuts none."""
+    day = 86_400
+    found = register(kind=MinerClass.LEGAL_ENTITY)
+    found.register(COMPANY, at=Seconds(NEW_YEAR + 10 * day))
+    struck = found.delist(COMPANY, Ground.FALSE_DATA, at=Seconds(NEW_YEAR + 20 * day))
+    told = [standing(struck, at=Seconds(NEW_YEAR + n * day)) for n in (9, 10, 19, 20)]
+    assert told == [
+        Standing.OBLIGED, Standing.REGISTERED, Standing.REGISTERED, Standing.DELISTED,
+    ]  # fmt: skip
+    assert facts(struck, at=NEW_YEAR)["registered"] is False
+    assert good_until(struck, at=NEW_YEAR) == NEW_YEAR + 10 * day - 1
+    assert good_until(struck, at=Seconds(NEW_YEAR + 10 * day)) == NEW_YEAR + 20 * day - 1
+
+
+def test_nobody_is_struck_off_before_it_was_entered() -> None:
+    found = entered()
+    with pytest.raises(Rejected, match="miner/not-registered"):
+        found.delist(COMPANY, Ground.BANKRUPTCY, at=Seconds(NEW_YEAR - 1))
+    assert standing(found.miner(COMPANY), at=NEW_YEAR) is Standing.REGISTERED
+    found.delist(COMPANY, Ground.BANKRUPTCY, at=NEW_YEAR)
+    assert standing(found.miner(COMPANY), at=NEW_YEAR) is Standing.DELISTED
+
+
 def test_a_miner_is_registered_once() -> None:
     found = entered()
     assert code_of(found.register, COMPANY, at=NEW_YEAR) == "miner/registered"

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,10 @@ import pytest
 from escrow.adapters.sign import softhsm
 from escrow.core.errors import BadInput, Refused
 from escrow.core.laws import LAWS
+from escrow.core.units import DAY
 from escrow.messages.audit_file import verify
 from escrow.sim.officers import Officers
-from escrow.sim.pilot import Pilot, play_pilot
+from escrow.sim.pilot import Pilot, Status, play_pilot
 from escrow.view.export import export
 from escrow.view.pilot import pilot_as_dict, pilot_text
 from escrow.words import jsonable
@@ -47,6 +49,28 @@ def test_each_undisclosed_term_is_printed(played: Pilot) -> None:
         assert f"ASSUMED     {name} = " in text
     assert "ASSUMED     moment.2025-12-25.fees: " in text
     assert "NOT CLAIMED any amount, rate, term" in text
+
+
+def test_no_term_of_the_loan_is_a_default_that_nobody_is_told(played: Pilot) -> None:
+    """Nothing of the loan was disclosed: what is not zero in it is a term of the plan, assumed."""
+    parties = {"borrower", "lender", "vault", "arbiter", "origin", "nonce", "expires_at"}
+    dates = {"cure": "cure_hours", "draw_by": "draw_days", "maturity": "term_days",
+             "grace": "grace_days", "recover_at": "recover_days"}  # fmt: skip
+    terms, plan = played.world.loans[0].terms, played.plan
+    told = [each.name for each in fields(terms) if getattr(terms, each.name)]
+    for name in (dates.get(name, name) for name in told if name not in parties):
+        assert plan.terms[name].status is Status.ASSUMED, name
+    for name in ("confirmations", "max_fee"):
+        assert getattr(terms, name) == plan.terms[name].value
+    default_at = terms.maturity + terms.grace
+    assert terms.recover_at - default_at == DAY * plan.integer("recover_days", 1, 3_650)
+    assert terms.grace == DAY * plan.integer("grace_days", 1, 365)
+
+
+def test_what_is_assumed_of_the_pool_is_told(played: Pilot) -> None:
+    terms = played.plan.terms
+    for name in ("pool_fee_bps", "pool_scheme", "pool_threshold"):
+        assert terms[name].status is Status.ASSUMED
 
 
 def test_it_goes_as_it_must(played: Pilot) -> None:

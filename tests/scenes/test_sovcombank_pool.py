@@ -10,6 +10,7 @@ import pytest
 from escrow.core.errors import BadInput, Rejected
 from escrow.core.rules import at_or_below
 from escrow.core.units import BPS, Bps
+from escrow.eligibility.read import load_profile
 from escrow.sim.pilot import Pilot, Plan, load_plan
 from escrow.sim.pilots import sovcombank_pool as story
 from escrow.sim.pool import GATES, Applicant, Rules, admit
@@ -54,7 +55,7 @@ def test_a_good_miner_is_let_in() -> None:
     ("change", "rule"),
     [
         ({"company": False}, "sovcombank/legal-entity"),
-        ({"registered": False}, "ru/miner-registry"),
+        ({"registered": False}, "ru/mining-registry"),
         ({"months": 11}, "sovcombank/age"),
         ({"tax_debt": True}, "sovcombank/tax-debt"),
         ({"proof": False}, "sovcombank/ownership"),
@@ -68,11 +69,18 @@ def test_each_gate_keeps_out_by_its_name(change: dict[str, int], rule: str) -> N
     assert rule in [gate.rule for gate in GATES]
 
 
+def test_a_rule_of_law_has_the_name_that_its_profile_gives_it() -> None:
+    named = {rule.id for rule in load_profile("ru-2024").book.rules}
+    of_law = {gate.rule for gate in GATES if gate.rule.startswith("ru/")}
+    assert of_law
+    assert of_law <= named
+
+
 def test_fewer_than_a_third_are_registered() -> None:
     """And the first rule that fails is the answer, so of all who ask few pass."""
     pool = story._pool(small(loans=300), seed=1)
     companies = pool.asked - pool.denied["sovcombank/legal-entity"]
-    registered = companies - pool.denied["ru/miner-registry"]
+    registered = companies - pool.denied["ru/mining-registry"]
     assert len(pool.members) == 300
     assert BPS * registered < 3_600 * companies
     assert set(pool.denied) == {gate.rule for gate in GATES}

@@ -105,18 +105,19 @@ def _mine(pilot: Pilot) -> Miner:
         ),
         terms=pool_terms(
             "a pool",
-            scheme=Scheme.FPPS,
+            scheme=plan.read("pool_scheme", Scheme),
             fee_bps=Bps(plan.integer("pool_fee_bps", 0, 5_000)),
-            threshold=parse_btc("0.01"),
+            threshold=plan.read("pool_threshold", parse_btc),
             payout_script=world.party("borrower").script,
         ),
     )
-    world.advance(days=plan.integer("mining_days", 1, 60))
+    days = plan.integer("mining_days", 1, 60)
+    world.advance(days=days)
     miner.collect()
     world.mine()
     mined = _mined(miner)
     pilot.step(
-        "miner", "mine", f"The pool pays {coins(mined)} on the chain for the days worked.",
+        "miner", "mine", f"The pool pays {coins(mined)} for {days} days' work on the chain.",
         sats=mined, kwh=muldiv_down(miner.meter, 1, WH_IN_KWH),
     )  # fmt: skip
     pilot.check("at least as much was mined as is pledged", mined >= plan.read("coins", parse_btc))
@@ -157,7 +158,12 @@ def _lend(pilot: Pilot, miner: Miner, officers: Officers) -> Deal:
                 liquidation=plan.text("liquidation"),
                 rate_bps=plan.integer("rate_bps", 0, 10_000),
                 cure=HOUR * plan.integer("cure_hours", 1, 720),
+                draw_in=DAY * plan.integer("draw_days", 1, 365),
                 term=DAY * plan.integer("term_days", 1, 3_650),
+                grace=DAY * plan.integer("grace_days", 0, 365),
+                recover_in=DAY * plan.integer("recover_days", 1, 3_650),
+                confirmations=plan.integer("confirmations", 1, 100),
+                max_fee=plan.integer("max_fee", 1, 10**7),
                 bonus_bps=plan.integer("bonus_bps", 0, 5_000),
                 initial_ltv=plan.integer("initial_ltv", 1, BPS),
                 restore_ltv=plan.integer("restore_ltv", 1, BPS),

@@ -44,7 +44,7 @@ _GOOD: Final = Applicant(
 """Whom every gate lets in."""
 _KEPT_OUT: Final = {
     "sovcombank/legal-entity": replace(_GOOD, company=False),
-    "ru/miner-registry": replace(_GOOD, registered=False),
+    "ru/mining-registry": replace(_GOOD, registered=False),
     "sovcombank/age": replace(_GOOD, months=3),
     "sovcombank/tax-debt": replace(_GOOD, tax_debt=True),
     "sovcombank/ownership": replace(_GOOD, proof=False),
