@@ -6,6 +6,7 @@ Whose file it is, the caller's code says: ``product/format``, ``policy/format`` 
 from __future__ import annotations
 
 import tomllib
+from importlib import resources
 from typing import Any, Final
 
 from escrow.core.errors import BadInput
@@ -60,3 +61,14 @@ def check_numbers(top: dict[str, Any]) -> None:
             waiting.extend(each)
         elif isinstance(each, int) and each.bit_length() > MAX_BITS:
             raise ValueError("a number of too many digits")
+
+
+def shipped_names(package: str, folder: str) -> tuple[str, ...]:
+    """Names of the TOML files in a folder of a package, sorted, without their ending."""
+    files = resources.files(package).joinpath(folder).iterdir()
+    return tuple(sorted(f.name[:-5] for f in files if f.name.endswith(".toml")))
+
+
+def shipped_bytes(package: str, folder: str, name: str) -> bytes:
+    """One of them."""
+    return resources.files(package).joinpath(folder, f"{name}.toml").read_bytes()

@@ -64,8 +64,8 @@ from escrow.streams import Streams
 _WEI = 10**24
 """Wei that each account starts with: a million ether, for gas."""
 _MAX_UINT = 2**256 - 1
-_KIND, _JURISDICTION = 1, 643
-"""Class and jurisdiction (Russia) under which every party is registered."""
+KIND, RUSSIA = 1, 643
+"""Class and jurisdiction (ISO 3166-1 numeric) under which every party is registered."""
 _ALL_RIGHTS = 15
 _FOR_EVER = 2**40 - 1
 """The last second that a register can name."""
@@ -555,8 +555,8 @@ def _plan(config: WorldConfig, parties: dict[str, Party]) -> Deployment:
 def _register(contracts: Contracts, parties: dict[str, Party]) -> None:
     """Every party may do whatever parties may do."""
     registry, account = contracts.registry, parties["registrar"].account
-    registry.send(account, "set_rule", _KIND, _JURISDICTION, _ALL_RIGHTS)
-    entries = [(p.address_bytes, _KIND, _JURISDICTION, _FOR_EVER) for p in parties.values()]
+    registry.send(account, "set_rule", KIND, RUSSIA, _ALL_RIGHTS)
+    entries = [(p.address_bytes, KIND, RUSSIA, _FOR_EVER) for p in parties.values()]
     for first in range(0, len(entries), _BATCH):
         batch = entries[first : first + _BATCH]
         registry.send(account, "admit", batch, gas=_BATCH_GAS)

@@ -40,7 +40,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from enum import Enum
-from importlib import resources
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -64,7 +63,7 @@ from escrow.collateral.model import (
 )
 from escrow.core.errors import BadInput
 from escrow.core.units import BPS, Bps, Seconds
-from escrow.tables import MAX_FILE
+from escrow.tables import MAX_FILE, shipped_bytes, shipped_names
 
 MAX_DAYS: Final = 30 * 365
 """Longest age, lag or term."""
@@ -88,10 +87,13 @@ class _Kind(Enum):
     UNVERIFIABLE = "unverifiable"
 
 
+_SHIPPED: Final = ("escrow.collateral", "types")
+"""Package and folder of what ships."""
+
+
 def shipped() -> tuple[str, ...]:
     """Ids of the types that come with the package, sorted."""
-    files = resources.files("escrow.collateral").joinpath("types").iterdir()
-    return tuple(sorted(f.name[:-5] for f in files if f.name.endswith(".toml")))
+    return shipped_names(*_SHIPPED)
 
 
 def load_types() -> dict[str, Type]:
@@ -103,8 +105,7 @@ def load_type(name_or_path: str) -> Type:
     """A shipped type by id, else a file. Raises BadInput: ``collateral/unknown`` for a name that
     is neither, ``collateral/missing-file``, and whatever ``read_type`` raises."""
     if name_or_path in shipped():
-        folder = resources.files("escrow.collateral").joinpath("types")
-        return read_type(folder.joinpath(f"{name_or_path}.toml").read_bytes())
+        return read_type(shipped_bytes(*_SHIPPED, name_or_path))
     shown = "".join(c if c.isprintable() else "?" for c in name_or_path)[:80]
     if _ID.fullmatch(name_or_path):
         raise BadInput("collateral/unknown", name=shown, known=" ".join(shipped()))

@@ -36,7 +36,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from enum import Enum
-from importlib import resources
 from pathlib import Path as File
 from typing import Any, Final, TypeVar
 
@@ -65,7 +64,7 @@ from escrow.custody.shape import (
     shown,
 )
 from escrow.custody.write import write_policy
-from escrow.tables import MAX_FILE, tables
+from escrow.tables import MAX_FILE, shipped_bytes, shipped_names, tables
 
 __all__ = ["MAX_FILE", "load_policy", "read_policy", "shipped", "write_policy"]
 
@@ -87,11 +86,13 @@ _PATH_KEYS: Final = (
     "held_by",
 )
 
+_SHIPPED: Final = ("escrow.custody", "policies")
+"""Package and folder of what ships."""
+
 
 def shipped() -> tuple[str, ...]:
     """Names of the policies that come with the package, sorted."""
-    files = resources.files("escrow.custody").joinpath("policies").iterdir()
-    return tuple(sorted(f.name[:-5] for f in files if f.name.endswith(".toml")))
+    return shipped_names(*_SHIPPED)
 
 
 def load_policy(name_or_path: str) -> Policy:
@@ -101,8 +102,7 @@ def load_policy(name_or_path: str) -> Policy:
     path that is not there, and whatever ``read_policy`` and ``audit.check`` raise.
     """
     if name_or_path in shipped():
-        folder = resources.files("escrow.custody").joinpath("policies")
-        raw = folder.joinpath(f"{name_or_path}.toml").read_bytes()
+        raw = shipped_bytes(*_SHIPPED, name_or_path)
     else:
         raw = _read_file(name_or_path)
     policy = read_policy(raw)

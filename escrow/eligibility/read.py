@@ -30,7 +30,6 @@ from __future__ import annotations
 import re
 from datetime import date, datetime
 from enum import Enum
-from importlib import resources
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -50,18 +49,20 @@ from escrow.core.errors import BadInput
 from escrow.core.units import MAX_TIME, Seconds
 from escrow.eligibility.days import first_second, last_second
 from escrow.eligibility.profile import Profile
-from escrow.tables import MAX_FILE, tables
+from escrow.tables import MAX_FILE, shipped_bytes, shipped_names, tables
 
 _E = TypeVar("_E", bound=Enum)
 _PROFILE: Final = ("name", "version", "title", "about", "source", "force", "extends")
 _RULE: Final = ("id", "gates", "since", "until", "status", "source", "reason", "needs")
 _COMPARISONS: Final = {op.value: op for op in Op if op not in JOINS}
 
+_SHIPPED: Final = ("escrow.eligibility", "profiles")
+"""Package and folder of what ships."""
+
 
 def shipped() -> tuple[str, ...]:
     """Names of the profiles that come with the package, sorted."""
-    files = resources.files("escrow.eligibility").joinpath("profiles").iterdir()
-    return tuple(sorted(f.name[:-5] for f in files if f.name.endswith(".toml")))
+    return shipped_names(*_SHIPPED)
 
 
 def load_profile(name_or_path: str) -> Profile:
@@ -71,8 +72,7 @@ def load_profile(name_or_path: str) -> Profile:
     path that is not there, and whatever ``read_profile`` raises.
     """
     if name_or_path in shipped():
-        folder = resources.files("escrow.eligibility").joinpath("profiles")
-        return read_profile(folder.joinpath(f"{name_or_path}.toml").read_bytes())
+        return read_profile(shipped_bytes(*_SHIPPED, name_or_path))
     return read_profile(_read_file(name_or_path))
 
 

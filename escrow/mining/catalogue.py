@@ -37,7 +37,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any, Final, Protocol, TypeVar
 
 from escrow.core.errors import BadInput
@@ -47,6 +46,7 @@ from escrow.mining.machines import MAX_AGE, Curve, Machine, check_curve
 from escrow.mining.network import MAX_HEIGHT, bits_of_difficulty
 from escrow.mining.provenance import Parameter
 from escrow.mining.units import Ghs, MilliJoules
+from escrow.tables import shipped_bytes
 
 MAX_POINTS: Final = 100
 """Points of a curve."""
@@ -209,4 +209,4 @@ def _named(each: Sequence[_T], name: str) -> _T:
 
 
 def _shipped(name: str) -> bytes:
-    return resources.files("escrow.mining").joinpath("data", f"{name}.toml").read_bytes()
+    return shipped_bytes("escrow.mining", "data", name)

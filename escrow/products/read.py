@@ -81,7 +81,6 @@ from __future__ import annotations
 
 import re
 from enum import Enum
-from importlib import resources
 from pathlib import Path
 from typing import Final
 
@@ -107,7 +106,7 @@ from escrow.products.model import (
     ThirdParty,
 )
 from escrow.products.repayment import read_repayment
-from escrow.tables import MAX_FILE
+from escrow.tables import MAX_FILE, shipped_bytes, shipped_names
 
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9_]{0,39}")
 
@@ -121,10 +120,13 @@ class _Kind(Enum):
     BANDS = "bands"
 
 
+_SHIPPED: Final = ("escrow.products", "presets")
+"""Package and folder of what ships."""
+
+
 def shipped() -> tuple[str, ...]:
     """Ids of the products that come with the package, sorted."""
-    files = resources.files("escrow.products").joinpath("presets").iterdir()
-    return tuple(sorted(f.name[:-5] for f in files if f.name.endswith(".toml")))
+    return shipped_names(*_SHIPPED)
 
 
 def load_product(name_or_path: str) -> Product:
@@ -134,8 +136,7 @@ def load_product(name_or_path: str) -> Product:
     path that is not there, and whatever ``read_product`` raises.
     """
     if name_or_path in shipped():
-        folder = resources.files("escrow.products").joinpath("presets")
-        return read_product(folder.joinpath(f"{name_or_path}.toml").read_bytes())
+        return read_product(shipped_bytes(*_SHIPPED, name_or_path))
     try:
         file = Path(name_or_path)
         if not file.is_file():

@@ -21,6 +21,7 @@ from escrow.adapters.evm.contracts import ZERO, Contract
 from escrow.core.errors import Rejected
 from escrow.core.roles import Role
 from escrow.core.units import CENTS_SCALE, COIN, DAY, HOUR, MAX_TIME, Bps, Cents, PriceE8, Seconds
+from escrow.wiring import KIND, RUSSIA
 from escrow.world import World
 
 SETTLEMENT: Final = "Settlement"
@@ -35,8 +36,6 @@ RATE_SCALE: Final = COIN
 BTC_SCALE: Final = CENTS_SCALE
 """Scale of a price of bitcoin: from sats to cents."""
 
-_KIND, _JURISDICTION = 1, 643
-"""Class and jurisdiction under which every account of a world is admitted."""
 _ORDER: Final = "settle-order"
 _AT_ONCE: Final = Seconds(0)
 
@@ -87,7 +86,7 @@ def hash_lock(world: World) -> Contract:
     if LOCKS not in world.extras:
         locks = world.deploy(LOCKS)
         with world.act("registrar", "admit", account=f"0x{locks.address.hex()}"):
-            entry = (locks.address, _KIND, _JURISDICTION, MAX_TIME)
+            entry = (locks.address, KIND, RUSSIA, MAX_TIME)
             registry = world.evm.contracts.registry
             registry.send(world.party("registrar").account, "admit", [entry])
     return world.extras[LOCKS]

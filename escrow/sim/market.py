@@ -22,7 +22,8 @@ from escrow.core.errors import BadInput
 from escrow.core.units import MAX_TIME, Bps, Cents, Sats
 from escrow.parse import parse_btc, parse_cents
 from escrow.ports import Receipt
-from escrow.sim.registrar import RUSSIA, Right
+from escrow.sim.registrar import Right
+from escrow.wiring import RUSSIA
 from escrow.world import World
 
 NAME: Final = "LendingMarket"

@@ -21,10 +21,9 @@ from escrow.core.regions.register import Purpose, facts_between
 from escrow.core.roles import Role
 from escrow.core.units import MAX_TIME, Seconds
 from escrow.eligibility.miners import Miner, facts, good_until
+from escrow.wiring import RUSSIA
 from escrow.world import World
 
-RUSSIA: Final = 643
-"""ISO 3166-1 numeric."""
 _CLASSES: Final = 16
 """Class of a record: this and the rights that it has, so that each set of rights is a class."""
 

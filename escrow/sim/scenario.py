@@ -58,7 +58,6 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import replace
-from importlib import resources
 from pathlib import Path
 from typing import Final
 
@@ -79,6 +78,7 @@ from escrow.sim.plan import (
     Source,
 )
 from escrow.sim.toml import Table
+from escrow.tables import shipped_bytes, shipped_names
 
 __all__ = [
     "DEFAULTS",
@@ -99,12 +99,13 @@ __all__ = [
 
 MAX_FILE: Final = 100_000
 """Longest scenario file in bytes."""
+_SHIPPED: Final = ("escrow.sim", "scenarios")
+"""Package and folder of what ships."""
 
 
 def scenarios() -> tuple[str, ...]:
     """Names of the scenarios that come with the package, sorted."""
-    files = resources.files("escrow.sim").joinpath("scenarios").iterdir()
-    return tuple(sorted(f.name[:-5] for f in files if f.name.endswith(".toml")))
+    return shipped_names(*_SHIPPED)
 
 
 def load_scenario(path_or_name: str | Path) -> Scenario:
@@ -125,8 +126,7 @@ def load_scenario(path_or_name: str | Path) -> Scenario:
     if name not in scenarios():
         known = " ".join(scenarios())
         raise BadInput("scenario/missing-file", file=str(path_or_name)[:80], known=known)
-    shipped = resources.files("escrow.sim").joinpath("scenarios", f"{name}.toml")
-    return parse_scenario(shipped.read_bytes())
+    return parse_scenario(shipped_bytes(*_SHIPPED, name))
 
 
 def parse_scenario(text: str | bytes, *, folder: Path | None = None) -> Scenario:

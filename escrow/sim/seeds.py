@@ -29,6 +29,7 @@ class Seed:
 
 def seeds() -> tuple[Seed, ...]:
     """All of them, in order."""
+    assumed = {name: _assumed(name) for name in PILOTS}
     text = resources.files("escrow.sim").joinpath("seeds.toml").read_text()
     return tuple(
         Seed(
@@ -41,7 +42,7 @@ def seeds() -> tuple[Seed, ...]:
             ),
             simulated=row["simulated"],
             assumed=(
-                *(_assumed(name) for name in row.get("pilots", ())),
+                *(assumed[name] for name in row.get("pilots", ())),
                 *([row["assumed"]] if "assumed" in row else []),
             ),
             not_claimed=row["not_claimed"],

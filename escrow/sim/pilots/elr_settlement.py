@@ -5,12 +5,12 @@ from __future__ import annotations
 from escrow.config import WorldConfig
 from escrow.core.gates import ASSET
 from escrow.core.regions.register import Purpose
-from escrow.core.units import DAY, YEAR, Seconds
+from escrow.core.units import DAY, Seconds
 from escrow.deal import Deal
 from escrow.eligibility.elr import Regime, Trader
 from escrow.parse import parse_btc, parse_cents, parse_time
 from escrow.sim.pilot import Pilot, Plan
-from escrow.world import World
+from escrow.sim.pilot_parts import free_tokens, pay_cash
 
 _DENIED = "eligibility/denied"
 TRADERS = {
@@ -36,7 +36,7 @@ def play(pilot: Pilot) -> None:
         regime.enter(trader)
         world.attest(party, trader.facts | {"mines": False}, until=until)
     pilot.step("registrar", "attest", "Who is resident, and who is listed by the regime.")
-    loan = _vault(pilot)
+    loan = free_tokens(pilot, of="importer")
 
     btc = plan.text("paid")
     world.transfer(by="borrower", to="stranger", btc=btc, purpose=Purpose.PAYMENT)
@@ -64,16 +64,6 @@ def play(pilot: Pilot) -> None:
     pilot.result |= {"ending": loan.phase, "supplier_sats": got}
 
 
-def _vault(pilot: Pilot) -> Deal:
-    """A loan is opened and undrawn; tokens of its vault are the importer's, free."""
-    world, btc = pilot.world, pilot.plan.text("pledged")
-    loan = world.accept(world.offer(world.terms(draw_in=YEAR - 1)))
-    world.pay("borrower", btc=btc, to=loan.vault.address)
-    world.mine(loan.terms.confirmations)
-    pilot.step("importer", "deposit", "Coins in a vault, tokens for them.", sats=parse_btc(btc))
-    return loan
-
-
 def _asked(regime: Regime, payer: str, payee: str, *, at: Seconds) -> None:
     regime.check_payment(payer=payer, payee=payee, asset=ASSET, at=at)
 
@@ -82,17 +72,9 @@ def _cash(pilot: Pilot) -> None:
     """Between residents settlement cash moves, which is no digital currency."""
     world, cents = pilot.world, pilot.plan.read("cash", parse_cents)
     before = world.cash_of("lender")
-    _pay_cash(world, "borrower", "lender", cents)
+    pay_cash(world, "borrower", "lender", cents)
     pilot.step("importer", "pay-cash", "The domestic leg is in settlement cash.", cents=cents)
     pilot.check("the bank was paid in cash", world.cash_of("lender") == before + cents)
-
-
-def _pay_cash(world: World, payer: str, payee: str, cents: int) -> None:
-    cash, sender = world.evm.contracts.cash, world.party(payer)
-    with world.act("issuer", "mint-cash", cents=cents):
-        cash.send(world.party("issuer").account, "mint", sender.address_bytes, cents)
-    with world.act(payer, "pay-cash", to=payee, cents=cents):
-        cash.send(sender.account, "transfer", world.party(payee).address_bytes, cents)
 
 
 def _the_bill(pilot: Pilot, loan: Deal) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from escrow.config import WorldConfig
 from escrow.core.gates import ASSET
-from escrow.core.units import YEAR, Cents, Seconds
-from escrow.deal import Deal
+from escrow.core.units import Cents, Seconds
 from escrow.eligibility.days import day_of, first_second, parse_day
 from escrow.eligibility.dfa import Decision, DfaOperator, InvestorClass
 from escrow.eligibility.qualified import Evidence, Investor, stands
 from escrow.eligibility.read import load_profile
 from escrow.parse import parse_btc, parse_cents
 from escrow.sim.pilot import Pilot, Plan
+from escrow.sim.pilot_parts import free_tokens, pay_cash
 from escrow.sim.registrar import Registrar
 
 _DENIED = "eligibility/denied"
@@ -29,7 +29,7 @@ def play(pilot: Pilot) -> None:
     plan, world = pilot.plan, pilot.world
     registrar, bought = Registrar(world), plan.text("bought")
     dated = first_second(plan.read("evidence_dated", parse_day))
-    loan = _tokens_of_a_miner(pilot)
+    loan = free_tokens(pilot, of="miner")
     world.switch_profile("ru-elr")
     pilot.step("registrar", "switch-profile", "Tokens pass under the experimental regime.")
 
@@ -43,7 +43,7 @@ def play(pilot: Pilot) -> None:
     world.attest(_INVESTOR, proof.facts, until=proof.until)
     _admit_the_fund(pilot, registrar)
     registrar.sync(_INVESTOR)
-    _pays(pilot)
+    pay_cash(world, _INVESTOR, "borrower", plan.read("paid", parse_cents))
     world.transfer(by="borrower", to=_INVESTOR, btc=bought)
     pilot.step(
         "investor", "buy", "A kopeck more is: tokens for settlement cash.",
@@ -71,32 +71,12 @@ def play(pilot: Pilot) -> None:
     pilot.result |= {"ending": loan.phase, "fund_sats": world.tokens_of(_FUND)}
 
 
-def _tokens_of_a_miner(pilot: Pilot) -> Deal:
-    """A loan is opened and undrawn; tokens of its vault are the borrower's, free."""
-    world, btc = pilot.world, pilot.plan.text("pledged")
-    loan = world.accept(world.offer(world.terms(draw_in=YEAR - 1)))
-    world.pay("borrower", btc=btc, to=loan.vault.address)
-    world.mine(loan.terms.confirmations)
-    pilot.step("miner", "deposit", "Coins in a vault, tokens for them.", sats=parse_btc(btc))
-    return loan
-
-
 def _admit_the_fund(pilot: Pilot, registrar: Registrar) -> None:
     world = pilot.world
     proof = Evidence(pilot.plan.read("enough", parse_cents), Cents(0), Cents(0), world.now)
     world.attest(_FUND, proof.facts, until=proof.until)
     registrar.sync(_FUND)
     pilot.step("registrar", "attest", "The investor and a fund prove their status.")
-
-
-def _pays(pilot: Pilot) -> None:
-    """The cash leg: the issuer's cash, from investor to miner."""
-    world, paid = pilot.world, pilot.plan.read("paid", parse_cents)
-    cash, investor = world.evm.contracts.cash, world.party(_INVESTOR)
-    with world.act("issuer", "mint-cash", cents=paid):
-        cash.send(world.party("issuer").account, "mint", investor.address_bytes, paid)
-    with world.act(_INVESTOR, "pay-cash", cents=paid):
-        cash.send(investor.account, "transfer", world.party("borrower").address_bytes, paid)
 
 
 def _stands(evidence: Evidence, *, at: Seconds) -> Investor:
