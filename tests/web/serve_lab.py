@@ -98,7 +98,7 @@ def serving(*options: str, told: list[str] | None = None) -> Iterator[Evm]:
                 break
             lines.append(line.rstrip("\n"))
         url = next((x.split("=")[1] for x in lines if x.startswith("export ETH_RPC_URL=")), None)
-        assert url, process.communicate()
+        assert url, lines
         yield Evm(url, lines)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 
 from serve_lab import node
@@ -20,7 +22,10 @@ PHASES = ["REPAID", "RELEASING", "RELEASED"]
 
 @contextmanager
 def first_terminal(folder: Path) -> Iterator[dict[str, str]]:
-    """The page's server, on a free port; the environment of the second terminal."""
+    """The page's server, on a free port; the environment of the second terminal.
+
+    It is over when the server has told all of ``PHASES``.
+    """
     command = SERVE.replace("serve evm", "serve evm --port 0")
     assert command != SERVE
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -30,17 +35,25 @@ def first_terminal(folder: Path) -> Iterator[dict[str, str]]:
         stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
     try:
-        for line in process.stdout:
-            if line.startswith("# serving"):
-                break
+        assert any(line.startswith("# serving") for line in process.stdout)
+        # What tee shows it has yet to write: the second terminal begins when the file is whole.
+        follow = ["tail", "--lines=+1", "--follow", "deal.env"]
+        with subprocess.Popen(follow, cwd=folder, stdout=subprocess.PIPE, text=True) as tail:
+            try:
+                assert any(line.startswith("# serving") for line in tail.stdout)
+            finally:
+                tail.kill()
         yield env
-        os.killpg(process.pid, 2)  # Ctrl-C
-        out, err = process.communicate(timeout=60)
+        # Ctrl-C ends tee too, which must have shown the last of it.
+        told = (re.match(r"# loan \S+ (\w+)$", line) for line in process.stdout)
+        assert [found[1] for found in islice(filter(None, told), len(PHASES))] == PHASES
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=60)
         assert err == ""
-        phases = re.findall(r"^# loan \S+ (\w+)$", out, re.MULTILINE)
-        assert phases == PHASES
     finally:
-        process.kill()
+        # Bash is not alone: a server that is left holds the pipes open.
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
 
 
