@@ -7,14 +7,17 @@ import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import fields
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from escrow.adapters.sign import softhsm
+from escrow.config import BLOCK_INTERVAL
 from escrow.core.errors import BadInput, Refused
 from escrow.core.laws import LAWS
 from escrow.core.units import DAY
+from escrow.eligibility.days import first_second
 from escrow.messages.audit_file import verify
 from escrow.sim.officers import Officers
 from escrow.sim.pilot import Pilot, Status, play_pilot
@@ -71,6 +74,16 @@ def test_what_is_assumed_of_the_pool_is_told(played: Pilot) -> None:
     terms = played.plan.terms
     for name in ("pool_fee_bps", "pool_scheme", "pool_threshold"):
         assert terms[name].status is Status.ASSUMED
+
+
+def test_december_s_energy_ends_with_december(played: Pilot) -> None:
+    """It is reported on the fifth of January: the machines ran on, and that is another month."""
+    [told] = [each for each in played.steps if each.verb == "report"]
+    worked, month = DAY * played.plan.integer("mining_days", 1, 60), first_second(date(2026, 1, 1))
+    since = played.steps[0].at - worked - BLOCK_INTERVAL
+    kilowatts = 35_000 * 140 * 21.5 / 1_000
+    assert told.at > month
+    assert told.facts["kwh"] == int(kilowatts * (month - since) / 3_600) == 28_567_408
 
 
 def test_it_goes_as_it_must(played: Pilot) -> None:

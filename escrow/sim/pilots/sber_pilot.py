@@ -10,7 +10,7 @@ from escrow.config import WorldConfig
 from escrow.core.regions.loan import Liquidated
 from escrow.core.units import BPS, DAY, HOUR, Bps, PriceE8, Sats, muldiv_down
 from escrow.deal import Deal
-from escrow.eligibility.days import month_of
+from escrow.eligibility.days import Month, day_in, first_second, month_of
 from escrow.eligibility.miners import MinerClass, MinerRegister, standing
 from escrow.mining.catalogue import load_catalogue, load_moment
 from escrow.mining.path import implied_rate, network_path
@@ -207,7 +207,9 @@ def _report(pilot: Pilot, miner: Miner, register: MinerRegister, registrar: Regi
     december = month_of(world.now)
     world.advance(days=8)
     mined = _mined(miner)
-    register.read_meter(inn, december, miner.meter // WH_IN_KWH)
+    # Read by the site's meter at midnight, not now: it has counted on.
+    midnight = first_second(day_in(Month(december + 1), 1))
+    read = register.read_meter(inn, december, miner.site.meter(at=midnight) // WH_IN_KWH)
     address = address_of(world.party("borrower").script)
     report = register.report(inn, december, at=world.now, sats=mined, addresses=(address,))
     registrar.tell("borrower", register.miner(inn))
@@ -222,7 +224,7 @@ def _report(pilot: Pilot, miner: Miner, register: MinerRegister, registrar: Regi
     )  # fmt: skip
     pilot.step(
         "miner", "report", "The month's meter and coins are reported before the 20th.",
-        sats=mined, late="yes" if report.late else "no",
+        sats=mined, kwh=read.readings[-1].used_kwh, late="yes" if report.late else "no",
     )  # fmt: skip
 
 
