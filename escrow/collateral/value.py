@@ -3,9 +3,18 @@ the one who pledges."""
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import Final, assert_never
 
-from escrow.collateral.items import Claim, Coins, Energy, HashContract, Item, Machine, Revenue
+from escrow.collateral.items import (
+    Claim,
+    Coins,
+    Energy,
+    HashContract,
+    Item,
+    Machine,
+    Revenue,
+    Thing,
+)
 from escrow.collateral.market import Market
 from escrow.collateral.model import (
     ByAge,
@@ -33,6 +42,25 @@ from escrow.core.units import (
 )
 
 
+_THINGS: Final[dict[type, type[Thing]]] = {
+    ByPrice: Coins,
+    ByFace: Claim,
+    ByAge: Machine,
+    ByDeliveries: HashContract,
+    ByNav: Revenue,
+    ByCapex: Energy,
+}
+"""What each valuation values. One that values nothing takes anything."""
+
+
+def check_fits(item: Item, *, kind: Type) -> None:
+    """Raises BadInput("collateral/thing") for a thing that is not of its type: it could never be
+    valued, nor a pool that has it."""
+    wanted = _THINGS.get(type(kind.valuation))
+    if wanted is not None and not isinstance(item.thing, wanted):
+        raise BadInput("collateral/thing", item=item.id[:40], type=kind.id)
+
+
 def worth(item: Item, *, kind: Type, market: Market, at: Seconds) -> Cents:
     """Market value, whether eligible or not: nothing of an issuer that has defaulted, of a
     contract that is over, of what cannot be verified.
@@ -54,9 +82,10 @@ def worth(item: Item, *, kind: Type, market: Market, at: Seconds) -> Cents:
             return Cents(muldiv_down(machine.price * left, market.resale(at), BPS * BPS))
         case ByDeliveries() as rule, HashContract() as contract:
             sats = deliveries(contract, market=market, since=at)
-            half = muldiv_down(contract.until - at, 1, 2) if contract.until > at else 0
+            begin, end = max(at, contract.since), max(at, contract.until)
+            middle = muldiv_down(begin + end, 1, 2)
             gross = _in_cents(sats, market=market, at=at)
-            return discounted(gross, rate_bps=rule.rate_bps, span=half)
+            return discounted(gross, rate_bps=rule.rate_bps, span=middle - at)
         case ByNav() as rule, Revenue() as share:
             nav = net_asset_value(share, rate_bps=rule.rate_bps, market=market, at=at)
             return Cents(muldiv_down(nav, share.units, share.of))

@@ -173,6 +173,15 @@ def test_a_contract_that_has_not_begun_delivers_nothing_yet() -> None:
     )
 
 
+def test_what_begins_later_is_discounted_to_the_middle_of_its_deliveries() -> None:
+    """Ninety days before it begins: a year's contract is paid for over the 360 days after them."""
+    sats = deliveries(contract().thing, market=market(), since=START)
+    cents = sats * PRICE // 10**14
+    early = value(contract(), at=START - 90 * DAY)
+    assert early == cents * BPS * 365 // (BPS * 365 + 2_000 * (90 + 180))
+    assert early < value(contract())
+
+
 @pytest.mark.parametrize(("days", "code"), [(330, ""), (331, "collateral/matured")])
 def test_what_is_nearly_delivered_secures_nothing(days: int, code: str) -> None:
     assert why(contract(), at=START + days * DAY) == code
