@@ -41,7 +41,6 @@ from escrow.core.units import (
     muldiv_up,
 )
 
-
 _THINGS: Final[dict[type, type[Thing]]] = {
     ByPrice: Coins,
     ByFace: Claim,

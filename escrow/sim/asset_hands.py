@@ -16,7 +16,7 @@ from typing import Final
 
 from escrow.collateral.items import Coins, Item, units_of
 from escrow.collateral.realise import Split
-from escrow.core.errors import Rejected
+from escrow.core.errors import BadInput, EscrowError, Rejected
 from escrow.core.units import Bps, Cents, Seconds
 from escrow.deal import Deal
 from escrow.engine import PLATFORM
@@ -25,6 +25,8 @@ from escrow.world import World
 
 _FOR_EVER: Final = 2**40 - 1
 """The last second that a register can name."""
+_NAME: Final = 32
+"""Bytes of a name in a register."""
 _BUYER: Final = "liquidator"
 """Admitted to the register beside the parties."""
 
@@ -74,11 +76,11 @@ class Hands:
         evidence = hashlib.sha256(record.encode()).digest()
         owner = self._address(self.terms.borrower)
         with self._act("registrar", "issue", item):
-            self._send("registrar", "issue", bytes.fromhex(item.id), owner, units, evidence)
+            self._send("registrar", "issue", _asset(item), owner, units, evidence)
 
     def hold(self, item: Item, *, lag: Seconds) -> None:
         """The borrower has an item held for the loan."""
-        terms, asset = self.terms, bytes.fromhex(item.id)
+        terms, asset = self.terms, _asset(item)
         lien = self._address(terms.lender), lag, terms.until
         with self._act(terms.borrower, "hold", item):
             self._send(terms.borrower, "hold", asset, self.loan, units_of(item), *lien)
@@ -97,18 +99,22 @@ class Hands:
         owner, notary = self._address(self.terms.borrower), self.terms.notary
         with self.world.act(notary, "declare", pool=self.label):
             for item in items:
-                self._send(notary, "declare", bytes.fromhex(item.id), owner, True)
+                self._send(notary, "declare", _asset(item), owner, True)
 
     # --- coins ---
 
     def secure(self, btc: str, *, kind: str) -> Item:
         """The borrower pays coins into a vault of their own, they are attested and minted, and the
-        notary gets the tokens. Raises as ``World.pledge``."""
-        world, terms = self.world, self.terms
-        deal = world.accept(world.offer(world.terms()))
-        world.pledge(deal, btc=btc, wait=False)
+        notary gets the tokens. Raises as ``World.pledge``: then no loan is left open for them."""
+        world, terms, sats = self.world, self.terms, parse_btc(btc)
+        deal = world.accept(world.offer(world.terms(borrower=terms.borrower)))
+        try:
+            world.pledge(deal, btc=btc, wait=False)
+        except EscrowError:
+            world.cancel(deal)
+            raise
         world.mine(deal.terms.confirmations)
-        item = Item(deal.id[2:], kind, "", Coins(parse_btc(btc)))
+        item = Item(deal.id[2:], kind, "", Coins(sats))
         self._give(item, sender=terms.borrower, receiver=terms.notary)
         self._deals[item.id] = item, deal
         self._kept.add(item.id)
@@ -152,7 +158,7 @@ class Hands:
         it takes several transactions. Raises Rejected: ``token/…``, ``asset/…``."""
         terms = self.terms
         taker = self._address(buyer)
-        taking = bytes.fromhex(item.id), self._address(terms.borrower), taker, units_of(item)
+        taking = _asset(item), self._address(terms.borrower), taker, units_of(item)
         if isinstance(item.thing, Coins):
             pledge, notary = self.world.evm.contracts.pledge, self._address(terms.notary)
             pledge.call("transfer", taker, item.thing.sats, sender=notary)
@@ -195,12 +201,12 @@ class Hands:
 
     def _released(self, item: Item) -> tuple[bytes, bytes, int]:
         """What a release names."""
-        return bytes.fromhex(item.id), self._address(self.terms.borrower), units_of(item)
+        return _asset(item), self._address(self.terms.borrower), units_of(item)
 
     def _lien(self, item: Item) -> tuple[bytes, int, Seconds]:
         """Loan, units, from when it may be executed."""
         owner = self._address(self.terms.borrower)
-        loan, _, units, _, _, since = self.register.call("lien_of", owner, bytes.fromhex(item.id))
+        loan, _, units, _, _, since = self.register.call("lien_of", owner, _asset(item))
         return bytes(loan), int(units), Seconds(since)
 
     def _give(self, item: Item, *, sender: str, receiver: str) -> None:
@@ -221,3 +227,14 @@ class Hands:
 
     def _address(self, name: str) -> bytes:
         return self.world.party(name).address_bytes
+
+
+def _asset(item: Item) -> bytes:
+    """The item's name as a register has it. Raises BadInput("collateral/thing") for another."""
+    try:
+        name = bytes.fromhex(item.id)
+    except ValueError:
+        name = b""
+    if len(name) != _NAME:
+        raise BadInput("collateral/thing", item=item.id[:40], reason="not 64 hexadecimal digits")
+    return name

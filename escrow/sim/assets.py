@@ -159,14 +159,17 @@ class Desk:
         new = replace(item, thing=thing)
         if type(thing) is not type(item.thing) or units_of(new) != units_of(item):
             raise BadInput("collateral/thing", item=item.id[:40])
-        self.items = tuple(new if each is item else each for each in self.items)
+        place = self.items.index(item)
+        self.items = (*self.items[:place], new, *self.items[place + 1 :])
         return new
 
     # --- money ---
 
     def draw(self, cents: Cents) -> None:
-        """The lender pays out. Raises Rejected: ``draw/not-open`` while a call is open and after a
-        default; ``collateral/short`` above what may be lent."""
+        """The lender pays out. Raises Rejected: ``loan/amount`` for nothing; ``draw/not-open``
+        while a call is open and after a default; ``collateral/short`` above what may be lent."""
+        if cents <= 0:
+            raise Rejected("loan/amount", amount=cents)
         self._check_live("draw/not-open")
         if self.call is not None:
             raise Rejected("draw/not-open", deadline=self.call.deadline)
@@ -192,7 +195,10 @@ class Desk:
 
     def credit(self, sats: Sats) -> Cents:
         """Coins that the lender received count at the price of now, rounded down; what of the debt
-        they paid. Raises Rejected("price/stale")."""
+        they paid. Raises BadInput("input/amount") for less than nothing; Rejected("price/stale").
+        """
+        if sats < 0:
+            raise BadInput("input/amount", sats=sats)
         worth = value_down(sats, price=self.market.price(self.world.now))
         self.debt, interest, principal = pay(self._accrued(), amount=worth)
         return Cents(interest + principal)
@@ -226,8 +232,10 @@ class Desk:
         """Wait until the next sale is over and settle it: the buyer pays costs, lender and
         borrower, and gets the thing. Once nothing is owed the rest goes back, and it is None.
 
-        Raises Rejected: ``asset/not-declared``, ``price/stale``, ``token/…``.
+        Raises Rejected: ``asset/not-declared``, ``price/stale``, ``token/…``;
+        BadInput("input/unknown-party").
         """
+        self.world.party(buyer)
         if self.default_at is None:
             raise Rejected("asset/not-declared", pool=self.hands.label)
         if not self.owed or not self.items:
