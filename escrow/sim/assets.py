@@ -168,11 +168,11 @@ class Desk:
     def draw(self, cents: Cents) -> None:
         """The lender pays out. Raises Rejected: ``loan/amount`` for nothing; ``draw/not-open``
         while a call is open and after a default; ``collateral/short`` above what may be lent."""
-        if cents <= 0:
-            raise Rejected("loan/amount", amount=cents)
         self._check_live("draw/not-open")
         if self.call is not None:
             raise Rejected("draw/not-open", deadline=self.call.deadline)
+        if cents <= 0:
+            raise Rejected("loan/amount", amount=cents)
         lending, required = self.value.lending, Cents(self.owed + cents)
         if required > lending:
             raise Rejected("collateral/short", lending=lending, required=required)
