@@ -16,7 +16,9 @@ from escrow.collateral.market import Market
 from escrow.collateral.model import Custody
 from escrow.collateral.pool import Types, Valuation, add, release, swap, value_pool
 from escrow.collateral.realise import Sale, divide, order, proceeds_of
+from escrow.core.eligibility import Gate
 from escrow.core.errors import BadInput, Rejected
+from escrow.core.gates import check_party
 from escrow.core.regions.system import active_seconds
 from escrow.core.rules import Debt, accrue, owed, pay, value_down
 from escrow.core.units import Cents, Sats, Seconds
@@ -34,8 +36,13 @@ class Desk:
     def __init__(
         self, world: World, terms: DeskTerms, *, types: Types, market: Market, label: str
     ) -> None:
-        """With a register of its own, deployed under ``label``. Raises as ``World.deploy``."""
+        """With a register of its own, deployed under ``label``, and under the rules of today, which
+        it keeps. Raises as ``World.deploy``; Rejected("eligibility/denied") for a borrower to whom
+        they let nothing be offered."""
         self.world, self.terms, self.types = world, terms, types
+        self.book = world.engine.register.book
+        """The rules that it was opened under."""
+        self._check_gate(Gate.OFFER)
         self.market = WorldMarket(world, market)
         self.hands = Hands(world, terms, label=label)
         self.items: tuple[Item, ...] = ()
@@ -85,8 +92,8 @@ class Desk:
 
     def pledge(self, item: Item) -> None:
         """The borrower has the item held for the loan. Raises BadInput: ``collateral/…``; Rejected:
-        ``top-up/not-live``, ``asset/encumbered``, ``token/…``."""
-        self._check_live("top-up/not-live")
+        ``top-up/not-live``, ``eligibility/denied``, ``asset/encumbered``, ``token/…``."""
+        self._check_takes()
         after = add(self.items, item, types=self.types)
         kind = self.types[item.type]
         if isinstance(item.thing, Coins) or kind.custody is not Custody.REGISTER:
@@ -101,8 +108,8 @@ class Desk:
 
     def take(self, item: Item) -> None:
         """Coins that were secured count from now on. Raises BadInput("collateral/twice"); Rejected:
-        ``top-up/not-live``, ``collateral/not-pledged``."""
-        self._check_live("top-up/not-live")
+        ``top-up/not-live``, ``eligibility/denied``, ``collateral/not-pledged``."""
+        self._check_takes()
         self.hands.check_kept(item)
         if item in self.items:
             raise BadInput("collateral/twice", item=item.id[:40])
@@ -263,6 +270,22 @@ class Desk:
     def _check_live(self, code: str) -> None:
         if self.default_at is not None:
             raise Rejected(code, default_at=self.default_at)
+
+    def _check_takes(self) -> None:
+        """May more collateral come in? Before anything is drawn it is a pledge, then a top-up."""
+        self._check_live("top-up/not-live")
+        self._check_gate(Gate.TOP_UP if self.debt.drawn else Gate.PLEDGE)
+
+    def _check_gate(self, gate: Gate) -> None:
+        world, terms = self.world, self.terms
+        check_party(
+            world.engine.register,
+            self.book,
+            gate,
+            borrower=world.party(terms.borrower).address,
+            lender=world.party(terms.lender).address,
+            at=world.now,
+        )
 
     def _accrued(self) -> Debt:
         return accrue(self.debt, rate_bps=self.terms.rate_bps, at=self.world.now)

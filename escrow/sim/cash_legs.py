@@ -113,14 +113,17 @@ def open_wallets(
     operator: str = "operator",
 ) -> None:
     """Set the limits of a class and open wallets of it, for parties or contracts' addresses.
-    Raises ``Rejected``: ``wallet/…``, ``token/receiver``."""
+    Raises ``BadInput("input/unknown-party")`` before any is opened; ``Rejected``: ``wallet/…``,
+    ``token/receiver``."""
     account = world.party(operator).account
+    owners = [
+        world.party(each).address_bytes if isinstance(each, str) else each for each in accounts
+    ]
     with world.act(operator, "open-wallets", token=token.call("symbol"), kind=kind):
         values = limits.balance, limits.payment, limits.period
         if token.call("limits_of", kind) != values:
             token.send(account, "set_limits", kind, *values)
-        for each in accounts:
-            owner = world.party(each).address_bytes if isinstance(each, str) else each
+        for owner in owners:
             token.send(account, "open_wallet", owner, kind, MAX_TIME)
 
 

@@ -115,6 +115,17 @@ def test_a_wallet_s_limits_hold_in_a_settlement(trade: Trade) -> None:
         swap_currencies(trade)
 
 
+def test_no_wallet_is_opened_beside_one_of_nobody(trade: Trade) -> None:
+    world, opened = trade.world, len(trade.world.evm.chain.transactions())
+    with pytest.raises(BadInput, match="input/unknown-party"):
+        cash_legs.open_wallets(
+            world, trade.roubles, kind=2, limits=AMPLE, accounts=["liquidator", "nobody"]
+        )
+    assert len(world.evm.chain.transactions()) == opened
+    with pytest.raises(Rejected, match="token/cannot-receive"):
+        cash_legs.issue(world, trade.roubles, to="liquidator", cents=Cents(1))
+
+
 def test_a_rate_grows_old(trade: Trade) -> None:
     trade.world.advance(seconds=trade.world.config.heartbeat + 1)
     with pytest.raises(Rejected, match="price/stale"):
