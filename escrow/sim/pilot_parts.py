@@ -2,11 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Final
+
+from escrow.config import LoanDefaults
 from escrow.core.units import YEAR, Cents
 from escrow.deal import Deal
 from escrow.parse import parse_btc
 from escrow.sim.pilot import Pilot
 from escrow.world import World
+
+_TERMS: Final = (
+    "rate_bps",
+    "initial_ltv",
+    "restore_ltv",
+    "call_ltv",
+    "liquidation_ltv",
+    "cure",
+    "grace",
+    "confirmations",
+    "max_fee",
+    "bonus_bps",
+    "buf_bps",
+    "cut_bps",
+    "step",
+    "tail",
+    "cusp_bps",
+)
+"""What a drawn loan does follows from these, beside what it is opened with."""
+
+
+def tell_terms(pilot: Pilot, deal: Deal) -> None:
+    """Report the terms of a loan of which the plan says nothing, and its usual length, as what they
+    are: assumed."""
+    plan, terms = pilot.plan, deal.terms
+    own = {name: int(getattr(terms, name)) for name in _TERMS if name not in plan.terms}
+    told = (
+        f"loan.{name} = {value}: not disclosed, this project's default"
+        for name, value in {**own, "term": LoanDefaults().term}.items()
+        if value
+    )
+    pilot.plan = replace(plan, figures=(*plan.figures, *told))
 
 
 def free_tokens(pilot: Pilot, *, of: str) -> Deal:
