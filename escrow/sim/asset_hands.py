@@ -25,6 +25,7 @@ from escrow.world import World
 
 _FOR_EVER: Final = 2**40 - 1
 """The last second that a register can name."""
+_REGISTER: Final = "AssetToken"
 _NAME: Final = 32
 """Bytes of a name in a register."""
 _BUYER: Final = "liquidator"
@@ -63,7 +64,7 @@ class Hands:
         """Coins whose tokens the notary has."""
         offices = ("registrar", "authority", "registrar", terms.notary)
         addresses = (world.party(name).address_bytes for name in offices)
-        self.register = world.deploy("AssetToken", *addresses, label=label)
+        self.register = world.deploy(_REGISTER, *addresses, label=label)
         with world.act("registrar", "admit", register=label):
             for name in (terms.borrower, terms.lender, _BUYER):
                 self._send("registrar", "admit", self._address(name), _FOR_EVER)
@@ -71,7 +72,12 @@ class Hands:
     # --- things ---
 
     def enter(self, item: Item, *, units: int) -> None:
-        """The registrar issues an item to the borrower; its evidence is the hash of the record."""
+        """The registrar issues an item to the borrower; its evidence is the hash of the record. It
+        keeps every register of the world, so what is in one gets into no other: else a thing could
+        be pledged twice. Raises Rejected("asset/exists")."""
+        for label, other in self.world.extras.items():
+            if other.name == _REGISTER and other.call("evidence_of", _asset(item)) != bytes(32):
+                raise Rejected("asset/exists", item=item.id[:12], register=label)
         record = json.dumps([item.type, item.issuer, asdict(item.thing)], sort_keys=True)
         evidence = hashlib.sha256(record.encode()).digest()
         owner = self._address(self.terms.borrower)

@@ -196,6 +196,24 @@ def test_who_buys_is_known_before_anybody_waits() -> None:
         assert made.now == now
 
 
+def test_a_thing_in_one_register_gets_into_no_other() -> None:
+    """Else one machine would secure two loans, each of a desk of its own."""
+    with world() as made:
+        found = desk(made)
+        item = machine(made)
+        found.enter(item)
+        found.pledge(item)
+        other = Desk(made, found.terms, types=found.types, market=found.market, label="Other")
+        before = everything(found)
+        with pytest.raises(Rejected, match="asset/exists"):
+            other.enter(item)
+        with pytest.raises(Rejected, match="token/balance"):
+            other.pledge(item)
+        assert (everything(found), other.items) == (before, ())
+        other.enter(machine(made, 2))
+        other.pledge(machine(made, 2))
+
+
 def test_a_default_is_declared_once() -> None:
     with world() as made:
         found = desk(made)
