@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Final
 
 from escrow.adapters.bitcoin.vault import address_of
 from escrow.config import WorldConfig
 from escrow.core.regions.loan import Liquidated
-from escrow.core.units import BPS, DAY, HOUR, Bps, PriceE8, Sats, muldiv_down
+from escrow.core.units import BPS, COIN, DAY, HOUR, Bps, PriceE8, Sats, muldiv_down
 from escrow.deal import Deal
 from escrow.eligibility.days import Month, day_in, first_second, month_of
 from escrow.eligibility.miners import MinerClass, MinerRegister, standing
@@ -17,7 +18,7 @@ from escrow.mining.path import implied_rate, network_path
 from escrow.mining.pool import Scheme, pool_terms
 from escrow.mining.provenance import Status
 from escrow.mining.site import Rack, new_site
-from escrow.mining.tax import Quote, day_of, record
+from escrow.mining.tax import Quote, Sale, as_json, day_of, lowest_price, record
 from escrow.mining.units import WH_IN_KWH
 from escrow.parse import parse_btc, parse_cents, parse_price, parse_time
 from escrow.sim.miner import Miner, fund_pool
@@ -214,14 +215,27 @@ def _report(pilot: Pilot, miner: Miner, register: MinerRegister, registrar: Regi
     report = register.report(inn, december, at=world.now, sats=mined, addresses=(address,))
     registrar.tell("borrower", register.miner(inn))
     received = [each for each in miner.receipts() if each.at >= plan.start]
-    days = sorted({day_of(each.at) for each in received})
-    price = plan.read("price", parse_price)
-    taxed = record(received, quotes=[Quote(day, price) for day in days])
-    pilot.result["tax_record"] = {"income_kopecks": taxed.income, "sats": taxed.mined}
+    quote = plan.read("price", parse_price)
+    days = {day_of(at) for at in (world.now, *(each.at for each in received))}
+    quotes = [Quote(day, quote) for day in sorted(days)]
+    taxed = record(received, quotes=quotes)
+    pilot.result["tax_record"] = json.loads(as_json(taxed))
     pilot.step(
         "miner", "record", f"Income at the quotes of the days of receipt: {money(taxed.income)}.",
         kopecks=taxed.income, sats=taxed.mined,
     )  # fmt: skip
+    lowest = lowest_price(quote)
+    prices = {"at 20 % below": lowest, "below that": PriceE8(lowest - 1)}
+    sales = [Sale(world.now, Sats(COIN), price, where) for where, price in prices.items()]
+    asked = record((), sales, quotes=quotes)
+    pilot.step(
+        "miner", "ask", "Sold at 20 % below the quote a coin would count as it is; lower, flagged.",
+        lowest_e8=lowest, flagged=len(asked.flagged),
+    )  # fmt: skip
+    pilot.check(
+        "only a sale more than 20 % below the quote is flagged",
+        [each.reference for each in asked.flagged] == ["below that"],
+    )
     pilot.step(
         "miner", "report", "The month's meter and coins are reported before the 20th.",
         sats=mined, kwh=read.readings[-1].used_kwh, late="yes" if report.late else "no",
