@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from escrow.collateral.items import Coins, Item, units_of
+from escrow.collateral.items import Coins, Item, Revenue, units_of
 from escrow.collateral.realise import Split
 from escrow.core.errors import BadInput, EscrowError, Rejected
 from escrow.core.units import Bps, Cents, Seconds
@@ -90,6 +90,14 @@ class Hands:
         lien = self._address(terms.lender), lag, terms.until
         with self._act(terms.borrower, "hold", item):
             self._send(terms.borrower, "hold", asset, self.loan, units_of(item), *lien)
+
+    def check_whole(self, item: Item) -> None:
+        """Are shares of as many as the register has? Fewer would be worth more each. Raises
+        BadInput("collateral/thing")."""
+        if isinstance(item.thing, Revenue):
+            supply = int(self.register.call("supply_of", _asset(item)))
+            if item.thing.of != supply:
+                raise BadInput("collateral/thing", item=item.id[:40], of=item.thing.of, are=supply)
 
     def held(self, item: Item) -> int:
         """Units that are held for this loan."""

@@ -98,6 +98,7 @@ class Desk:
         kind = self.types[item.type]
         if isinstance(item.thing, Coins) or kind.custody is not Custody.REGISTER:
             raise BadInput("collateral/thing", item=item.id[:40], type=kind.id)
+        self.hands.check_whole(item)
         self.hands.hold(item, lag=kind.lag)
         self.items = after
 
@@ -166,6 +167,7 @@ class Desk:
         new = replace(item, thing=thing)
         if type(thing) is not type(item.thing) or units_of(new) != units_of(item):
             raise BadInput("collateral/thing", item=item.id[:40])
+        self.hands.check_whole(new)
         place = self.items.index(item)
         self.items = (*self.items[:place], new, *self.items[place + 1 :])
         return new
