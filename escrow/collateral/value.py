@@ -12,6 +12,7 @@ from escrow.collateral.items import (
     HashContract,
     Item,
     Machine,
+    Promise,
     Revenue,
     Thing,
 )
@@ -105,7 +106,7 @@ def why_not(item: Item, *, kind: Type, market: Market, at: Seconds) -> str:
         return "collateral/defaulted"
     thing, rule = item.thing, kind.valuation
     match thing:
-        case Coins() | Energy():
+        case Coins() | Energy() | Promise():
             return ""
         case Machine():
             if thing.host_lien:
@@ -142,6 +143,19 @@ def delivered(contract: HashContract, *, market: Market, since: Seconds, until: 
     return market.earned(contract.gh_s, since=begin, until=end, seen=end)
 
 
+def promised(item: Item, *, market: Market, at: Seconds) -> Cents:
+    """What is still promised to come, for reports: none of it counts as worth. Nothing from a
+    counter-party that has defaulted; rounded down. Raises BadInput("collateral/thing") for anything
+    but a promise."""
+    thing = item.thing
+    if not isinstance(thing, Promise):
+        raise BadInput("collateral/thing", item=item.id[:40])
+    if market.defaulted(item.issuer, at):
+        return Cents(0)
+    total, due = thing.yields[-1][1], _yielded(thing, at=at)
+    return Cents(muldiv_down(thing.paid * (total * DAY - due), 1, BPS * DAY))
+
+
 def net_asset_value(share: Revenue, *, rate_bps: Bps, market: Market, at: Seconds) -> Cents:
     """Cash of holders, and what the programme is expected to earn from now on less power and what
     comes before holders; never less than the cash. Of all units; rounded down."""
@@ -152,6 +166,17 @@ def net_asset_value(share: Revenue, *, rate_bps: Bps, market: Market, at: Second
     # Power is paid to the last second: up to a cent more is against the holders.
     power = muldiv_up(share.power_day, left, DAY)
     return Cents(share.cash + max(0, rewards - power - share.ahead))
+
+
+def _yielded(thing: Promise, *, at: Seconds) -> int:
+    """What is promised to have come back by ``at``, bps × seconds of a day, rounded up."""
+    age = max(0, at - thing.since)
+    day, part = thing.yields[0]
+    for later, more in thing.yields[1:]:
+        if age < later * DAY:
+            return part * DAY + muldiv_up((more - part) * DAY, age - day * DAY, (later - day) * DAY)
+        day, part = later, more
+    return part * DAY
 
 
 def left_of(curve: Curve, *, age: int) -> Bps:
