@@ -201,6 +201,12 @@ def _as_of(miner: Miner, *, at: Seconds) -> Miner:
     return miner
 
 
+def _check_meter(meter_kwh: int) -> None:
+    """A meter shows whole kWh, within bounds."""
+    if type(meter_kwh) is not int or not 0 <= meter_kwh <= MAX_METER_KWH:
+        raise Rejected("miner/meter", meter_kwh=str(meter_kwh)[:20], most=MAX_METER_KWH)
+
+
 class MinerRegister:
     """The registry, and those who are not in it."""
 
@@ -237,8 +243,7 @@ class MinerRegister:
             raise Rejected("miner/exists", inn=inn)
         if len(self._miners) >= MAX_MINERS:
             raise Rejected("miner/full", most=MAX_MINERS)
-        if not 0 <= meter_kwh <= MAX_METER_KWH:
-            raise Rejected("miner/meter", meter_kwh=meter_kwh, most=MAX_METER_KWH)
+        _check_meter(meter_kwh)
         return self._keep(Miner(inn, kind, since, meter_kwh, banned_region))
 
     def read_meter(self, inn: str, month: Month, meter_kwh: int) -> Miner:
@@ -248,11 +253,10 @@ class MinerRegister:
         expected = Month(miner.since + len(miner.readings))
         if month != expected or len(miner.readings) >= MAX_READINGS:
             raise Rejected("miner/month", month=month_name(month), next=month_name(expected))
+        _check_meter(meter_kwh)
         before = miner.readings[-1].meter_kwh if miner.readings else miner.meter_kwh
         if meter_kwh < before:
             raise Rejected("miner/meter-back", meter_kwh=meter_kwh, before=before)
-        if meter_kwh > MAX_METER_KWH:
-            raise Rejected("miner/meter", meter_kwh=meter_kwh, most=MAX_METER_KWH)
         reading = Reading(month, meter_kwh, meter_kwh - before)
         return self._keep(replace(miner, readings=(*miner.readings, reading)))
 

@@ -113,9 +113,10 @@ def test_a_miner_is_followed_once() -> None:
     ("meter", "code"),
     [
         (-1, "miner/meter"), (0, ""), (MAX_METER_KWH, ""), (MAX_METER_KWH + 1, "miner/meter"),
+        (0.5, "miner/meter"),
     ],
 )  # fmt: skip
-def test_a_meter_begins_within_bounds(meter: int, code: str) -> None:
+def test_a_meter_begins_within_bounds(meter: float, code: str) -> None:
     kind = MinerClass.INDIVIDUAL
     assert code_of(MinerRegister().add, PERSON, kind, since=JANUARY, meter_kwh=meter) == code
 
@@ -127,11 +128,12 @@ def test_a_meter_begins_within_bounds(meter: int, code: str) -> None:
         (FEBRUARY, 1_100, ""),
         (FEBRUARY, MAX_METER_KWH, ""),
         (FEBRUARY, MAX_METER_KWH + 1, "miner/meter"),
+        (FEBRUARY, 1_100.5, "miner/meter"),
         (JANUARY, 1_200, "miner/month"),
         (MARCH, 1_200, "miner/month"),
     ],
 )
-def test_a_meter_goes_forward_month_by_month(month: Month, meter: int, code: str) -> None:
+def test_a_meter_goes_forward_month_by_month(month: Month, meter: float, code: str) -> None:
     found = register()
     before = found.miner(PERSON)
     assert code_of(found.read_meter, PERSON, month, meter) == code
