@@ -170,6 +170,21 @@ def test_a_rate_below_zero_only_where_the_product_allows_it() -> None:
     assert refusal(odd).facts["at"] == "repayment.negative"
 
 
+def below_zero(bps: int, pays: str = "at-end") -> str:
+    rate = f"{{ bps = {bps}, {D} }}\nnegative = {{ value = true, {D} }}"
+    return changed(rate=rate, pays=f'{{ value = "{pays}", {D} }}')
+
+
+@pytest.mark.parametrize("pays", ["at-end", "full-term"])
+def test_a_rate_below_zero_leaves_something_of_the_principal(pays: str) -> None:
+    read_product(below_zero(-9_999, pays))
+    error = refusal(below_zero(-10_000, pays))
+    assert (error.code, error.facts["at"]) == ("product/rate", "repayment.rate")
+    # Of what is paid each day, a day's interest is all.
+    daily = f'{{ value = "every", {D} }}\nevery = {{ days = 1, {D} }}'
+    read_product(below_zero(-10_000).replace(f'{{ value = "at-end", {D} }}', daily))
+
+
 def test_schedules_that_never_end() -> None:
     assert refusal(changed(term=None)).code == "product/endless"
     every = changed(pays=f'{{ value = "every", {D} }}\nevery = {{ days = 0, {D} }}')
@@ -202,6 +217,7 @@ LADDERS = [
     (twice(7_000, 4), "call[2].level"),
     (twice(8_500, 4), "levels.immediate"),
     (twice(7_500, 25), "call[2].cure"),
+    (twice(7_500, 1).replace("hours = 24", "hours = 0"), "call[2].cure"),
 ]
 
 
@@ -225,6 +241,17 @@ def test_contradictory_ladders(text: str, at: str) -> None:
 )
 def test_ladders_that_just_do_not_contradict_themselves(text: str) -> None:
     read_product(text)
+
+
+def test_without_a_term_something_must_lead_to_a_sale() -> None:
+    """A loan that ends neither by time nor by price would say how it is liquidated for nothing."""
+    text = changed(pays=f'{{ value = "open", {D} }}', term=None)
+    called = "\n".join(each for each in text.split("\n") if not each.startswith("immediate"))
+    read_product(text)
+    read_product(called)
+    warned = called.replace(f"cure = {{ hours = 24, {D} }}", f'cure = {{ value = "none", {D} }}')
+    error = refusal(warned)
+    assert (error.code, error.facts["at"]) == ("product/ladder", "liquidation.kind")
 
 
 def sale(*lines: str) -> str:
