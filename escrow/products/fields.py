@@ -32,8 +32,10 @@ _STRICT: Final = {"above": True, "at-or-above": False}
 _STRICT_RATIO: Final = {"below": True, "at-or-below": False}
 _DECIMAL: Final = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,8})?", re.ASCII)
 _AMOUNT: Final = re.compile(r"([0-9]{1,17})(?:\.([0-9]{2}))?", re.ASCII)
-_HEADER: Final = re.compile(r"\s*(\[\[?)\s*([A-Za-z0-9_-]+)\s*\]")
-_KEY: Final = re.compile(r"\s*([A-Za-z0-9_-]+)\s*=")
+_NAME: Final = r"""(?:[A-Za-z0-9_-]+|"[^"\\]*"|'[^']*')"""
+_PATH: Final = rf"({_NAME}(?:[ \t]*\.[ \t]*{_NAME})*)"
+_HEADER: Final = re.compile(rf"\s*(\[\[?)\s*{_PATH}\s*\]")
+_KEY: Final = re.compile(rf"\s*{_PATH}\s*=")
 
 
 class Page:
@@ -49,7 +51,8 @@ class Page:
     def bad(self, code: str, at: str, **facts: int | str) -> BadInput:
         """A refusal that says where."""
         line = self.lines.get(at, self.lines.get(at.rpartition(".")[0], 1))
-        return BadInput(code, at=at[:80], line=line, **facts)
+        shown = "".join(c if c.isprintable() else "?" for c in at)
+        return BadInput(code, at=shown[:80], line=line, **facts)
 
     def section(self, name: str) -> Section:
         """A table; an absent one is empty, so that its keys are what is missing."""
@@ -246,13 +249,12 @@ class Section:
         status, source = table.get("status"), table.get("source")
         if status not in ("disclosed", "assumed"):
             raise self.bad("product/provenance", key, reason="status is disclosed or assumed")
-        if not isinstance(source, str) or not source.strip() or len(source) > 300:
+        told = " ".join(source.split()) if isinstance(source, str) else ""
+        if not told or len(told) > 300 or not told.isprintable():
             raise self.bad("product/provenance", key, reason="no source")
         at = f"{self.path}.{key}"
         line = self._page.lines.get(at, 1)
-        self._page.parameters.append(
-            Parameter(at + suffix, status == "disclosed", " ".join(source.split()), line)
-        )
+        self._page.parameters.append(Parameter(at + suffix, status == "disclosed", told, line))
 
     def _number(self, key: str, units: Mapping[str, int], low: int, high: int) -> int:
         unit, found = self._term(key, tuple(units))
@@ -290,15 +292,29 @@ def lines_of(text: str) -> dict[str, int]:
     for number, line in _outside_strings(text):
         header, key = _HEADER.match(line), _KEY.match(line)
         if header:
-            table = header[2]
+            *outer, last = _names(header[2])
+            table = ""
+            for name in outer:
+                table = f"{table}.{name}".lstrip(".")
+                # A table within the last of several.
+                table += f"[{counts[table]}]" if table in counts else ""
+            table = f"{table}.{last}".lstrip(".")
             if header[1] == "[[":
                 counts[table] = counts.get(table, 0) + 1
                 found.setdefault(table, number)
                 table = f"{table}[{counts[table]}]"
             found.setdefault(table, number)
         elif key:
-            found.setdefault(f"{table}.{key[1]}".lstrip("."), number)
+            path = table
+            for name in _names(key[1]):
+                path = f"{path}.{name}".lstrip(".")
+                found.setdefault(path, number)
     return found
+
+
+def _names(path: str) -> list[str]:
+    """Of a dotted key, each without its quotes."""
+    return [each.strip("\"'") for each in re.findall(_NAME, path)]
 
 
 def _outside_strings(text: str) -> Iterator[tuple[int, str]]:

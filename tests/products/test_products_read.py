@@ -312,6 +312,7 @@ RESTORES = [
     ('{ bps = 6000, status = "known", source = "x" }', "product/provenance"),
     ('{ bps = 6000, status = "assumed" }', "product/provenance"),
     ('{ bps = 6000, status = "assumed", source = " " }', "product/provenance"),
+    ('{ bps = 6000, status = "assumed", source = "a\\u001b[31m" }', "product/provenance"),
     (None, "product/missing-key"),
 ]
 IMMEDIATES = [
@@ -423,6 +424,37 @@ def test_lines_are_found_past_strings_of_several_lines() -> None:
     assert lines_of(text) == {
         "a": 1, "d": 5, "d.e": 6, "f": 7, "f[1]": 7, "f[1].g": 8, "f[2]": 9, "f[2].g": 10,
     }  # fmt: skip
+
+
+def test_lines_are_found_however_toml_writes_a_key() -> None:
+    text = "a.b = 1\n[c . 'd']\n\"e\" = 1\n[[f]]\n[f.g]\nh = 1\n[[f]]\n[f.g]\n"
+    assert lines_of(text) == {
+        "a": 1, "a.b": 1, "c.d": 2, "c.d.e": 3, "f": 4, "f[1]": 4, "f[1].g": 5, "f[1].g.h": 6,
+        "f[2]": 7, "f[2].g": 8,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        f'"initial" = {{ bps = 50, {D} }}',
+        "initial.bps = 50\ninitial.status = 'assumed'\ninitial.source = 'x'",
+        "[levels.initial]\nbps = 50\nstatus = 'assumed'\nsource = 'x'",
+    ],
+)
+def test_the_line_of_a_key_that_is_written_otherwise(lines: str) -> None:
+    text = changed(initial=None)
+    # A table of its own comes after the other keys of the one that it is in.
+    table, after = ("\n[[notice]]", True) if lines.startswith("[") else ("\n[levels]", False)
+    text = text.replace(table, f"\n{lines}{table}" if after else f"{table}\n{lines}", 1)
+    error = refusal(text)
+    assert (error.code, error.facts["at"]) == ("product/unit", "levels.initial")
+    assert error.facts["line"] == line_of(text, lines.split("\n", maxsplit=1)[0])
+
+
+def test_a_refusal_shows_no_control_characters() -> None:
+    error = refusal(changed() + '"\\u001b[31mx\\ny" = 1\n')
+    assert (error.code, error.facts["at"]) == ("product/unknown-key", "custody.?[31mx?y")
 
 
 @given(st.data())
