@@ -51,8 +51,7 @@ class Page:
     def bad(self, code: str, at: str, **facts: int | str) -> BadInput:
         """A refusal that says where."""
         line = self.lines.get(at, self.lines.get(at.rpartition(".")[0], 1))
-        shown = "".join(c if c.isprintable() else "?" for c in at)
-        return BadInput(code, at=shown[:80], line=line, **facts)
+        return BadInput(code, at=at[:80], line=line, **facts)
 
     def section(self, name: str) -> Section:
         """A table; an absent one is empty, so that its keys are what is missing."""

@@ -454,7 +454,7 @@ def test_the_line_of_a_key_that_is_written_otherwise(lines: str) -> None:
 
 def test_a_refusal_shows_no_control_characters() -> None:
     error = refusal(changed() + '"\\u001b[31mx\\ny" = 1\n')
-    assert (error.code, error.facts["at"]) == ("product/unknown-key", "custody.?[31mx?y")
+    assert "at=custody.?[31mx?y, line=" in str(error)
 
 
 @given(st.data())
