@@ -276,6 +276,18 @@ def auction(tail: int, cusp: int) -> str:
     )
 
 
+def third_party(close: int) -> str:
+    kind = f'kind = {{ value = "third-party", {D} }}'
+    return sale(kind, f"bonus = {{ bps = 500, {D} }}", f"close = {{ bps = {close}, {D} }}")
+
+
+def test_a_close_factor_of_percent_is_none_of_bps() -> None:
+    read_product(third_party(101))
+    error = refusal(third_party(50))
+    assert (error.code, error.facts["at"]) == ("product/unit", "liquidation.close")
+    assert error.facts["reason"] == "percent for bps"
+
+
 def test_sales_that_cannot_reach_their_end() -> None:
     read_product(partial(6_999, 99))
     assert refusal(partial(7_000, 99)).code == "product/liquidation"
