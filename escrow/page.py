@@ -25,8 +25,10 @@ _PROVENANCE: Final = ("status", "source")
 _LONGEST_SOURCE: Final = 400
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _AMOUNT: Final = re.compile(r"([0-9]{1,17})(?:\.([0-9]{2}))?", re.ASCII)
-_HEADER: Final = re.compile(r"\s*(\[\[?)\s*([A-Za-z0-9_-]+)\s*\]")
-_KEY: Final = re.compile(r"\s*([A-Za-z0-9_-]+)\s*=")
+_NAME: Final = r"""(?:[A-Za-z0-9_-]+|"[^"\\]*"|'[^']*')"""
+_PATH: Final = rf"({_NAME}(?:[ \t]*\.[ \t]*{_NAME})*)"
+_HEADER: Final = re.compile(rf"\s*(\[\[?)\s*{_PATH}\s*\]")
+_KEY: Final = re.compile(rf"\s*{_PATH}\s*=")
 
 
 class Page:
@@ -298,15 +300,29 @@ def lines_of(text: str) -> dict[str, int]:
     for number, line in _outside_strings(text):
         header, key = _HEADER.match(line), _KEY.match(line)
         if header:
-            table = header[2]
+            *outer, last = _names(header[2])
+            table = ""
+            for name in outer:
+                table = f"{table}.{name}".lstrip(".")
+                # A table within the last of several.
+                table += f"[{counts[table]}]" if table in counts else ""
+            table = f"{table}.{last}".lstrip(".")
             if header[1] == "[[":
                 counts[table] = counts.get(table, 0) + 1
                 found.setdefault(table, number)
                 table = f"{table}[{counts[table]}]"
             found.setdefault(table, number)
         elif key:
-            found.setdefault(f"{table}.{key[1]}".lstrip("."), number)
+            path = table
+            for name in _names(key[1]):
+                path = f"{path}.{name}".lstrip(".")
+                found.setdefault(path, number)
     return found
+
+
+def _names(path: str) -> list[str]:
+    """Of a dotted key, each without its quotes."""
+    return [each.strip("\"'") for each in re.findall(_NAME, path)]
 
 
 def _outside_strings(text: str) -> Iterator[tuple[int, str]]:

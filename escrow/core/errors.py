@@ -586,6 +586,11 @@ CODES: Final[dict[str, str]] = {
 """Code → what it means, one English phrase each."""
 
 
+def one_line(text: object) -> str:
+    """A text from outside as a terminal may show it: no control character, no end of line."""
+    return "".join(char if char.isprintable() else "?" for char in str(text))
+
+
 class EscrowError(Exception):
     """Base of every expected refusal: a stable ``code`` and the ``facts`` behind it."""
 
@@ -596,7 +601,7 @@ class EscrowError(Exception):
         super().__init__(code)
 
     def __str__(self) -> str:
-        shown = ", ".join(f"{name}={value}" for name, value in self.facts.items())
+        shown = ", ".join(f"{name}={one_line(value)}" for name, value in self.facts.items())
         return f"{self.code}: {CODES[self.code]}" + (f" ({shown})" if shown else "")
 
 

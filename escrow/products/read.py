@@ -214,9 +214,13 @@ def _liquidation(table: Section) -> Liquidation:
             fee = table.bps("fee", 0, MAX_BONUS)
             return PartialSale(Bps(int(target)), fee, _optional(table, "full_below"))
         case _Kind.THIRD_PARTY:
+            close = table.bps("close", 1, BPS)
+            # 50 for a half: nobody may cover a hundredth of a debt and no more.
+            if close <= 100:
+                raise table.bad("product/unit", "close", reason="percent for bps", bps=close)
             return ThirdParty(
                 table.bps("bonus", 0, MAX_BONUS),
-                table.bps("close", 1, BPS),
+                close,
                 ratio(table, "full_at") if "full_at" in table else None,
                 _optional(table, "full_below"),
                 _optional(table, "min_left"),

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from escrow.core.errors import BadInput
 from escrow.core.terms import MAX_BONUS, MAX_RATE
-from escrow.core.units import HOUR, YEAR, Bps, Seconds
+from escrow.core.units import BPS, HOUR, YEAR, Bps, Seconds
 from escrow.page import Page, Section
 from escrow.products.fields import period
 from escrow.products.model import Pays, Repayment
@@ -64,6 +64,10 @@ def read_repayment(page: Page) -> Repayment:
     every = table.span("every", 0, MAX_TERM) if pays is Pays.EVERY else None
     if every == 0:
         raise table.bad("product/endless", "every", reason="no time between two payments")
+    runs = every or term
+    if runs is not None and -rate * runs >= BPS * YEAR:
+        reason = "nothing of the principal would be owed"
+        raise table.bad("product/rate", "rate", rate_bps=rate, reason=reason)
     fee, grace = table.bps("fee", 0, MAX_BONUS), table.span("grace", 0, YEAR)
     late = Bps(0) if pays is Pays.OPEN else _late(table)
     return Repayment(pays, rate, fee, term, every, grace, late)
@@ -128,7 +132,10 @@ def _check(table: Section, plan: Plan) -> None:
         end = last_day(plan, first=_PROBE)
         if end > add(_PROBE, period=parse_period(f"P{MAX_TERM // YEAR}Y")):
             raise table.bad("product/value", "term", reason="out of range", most="P30Y")
-        slots_of(plan, first=_PROBE, end=end)
+        slots = slots_of(plan, first=_PROBE, end=end)
+        if plan.capitalise and not any(each.capitalises for each in slots[:-1]):
+            reason = "no payment but the last falls within it"
+            raise table.bad("product/schedule", "capitalise", reason=reason)
     except BadInput as error:
         if error.code.startswith("product/"):
             raise
