@@ -357,16 +357,19 @@ class World:
     def transfer(
         self, *, by: str, to: str, btc: str | int, purpose: Purpose = Purpose.PURCHASE
     ) -> None:
-        """A holder passes free pledge tokens on, if the rules of today let it: they are asked
-        before anything moves. Raises ``Rejected``: ``eligibility/denied``, ``token/…``."""
+        """A holder passes free pledge tokens on, if the rules of today let it. Rules and token are
+        asked before anything is written down or moves. Raises ``Rejected``:
+        ``eligibility/denied``, ``token/…``."""
         sender, receiver, sats = self.party(by), self.party(to), parse_btc(btc)
+        pledge, move = self.evm.contracts.pledge, (receiver.address_bytes, sats)
         with self.act(by, "transfer", to=to, sats=sats, purpose=purpose.value):
-            self.engine.ask(
-                PLATFORM,
-                Transfer(self._role(by), self.now, sender.address, receiver.address, sats, purpose),
+            ask = Transfer(
+                self._role(by), self.now, sender.address, receiver.address, sats, purpose
             )
-            pledge = self.evm.contracts.pledge
-            pledge.send(sender.account, "transfer", receiver.address_bytes, sats)
+            decide(self.engine.deal(PLATFORM), ask)
+            pledge.call("transfer", *move, sender=sender.address_bytes)
+            self.engine.ask(PLATFORM, ask)
+            pledge.send(sender.account, "transfer", *move)
 
     def accept(self, loan: Deal | None = None, *, by: str | None = None) -> Deal:
         """The borrower signs too; the operator carries both signatures to the escrow book."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from world_lab import agrees, sound
+from world_lab import agrees, refuses, sound
 
 from escrow.config import WorldConfig
 from escrow.core.errors import BadInput, EscrowError, Rejected
-from escrow.core.regions.register import Purpose
+from escrow.core.regions.register import Purpose, TransferCleared
 from escrow.core.units import COIN, DAY, Sats, Seconds
 from escrow.eligibility.days import first_second, parse_day, parse_month
 from escrow.eligibility.miners import Ground, MinerClass, MinerRegister, due_of
@@ -289,6 +289,22 @@ def test_a_transfer_asks_for_its_purpose(ruled: World) -> None:
         # The bill has not come; what is pledged does not move.
         assert refused.value.code == "token/held"
     assert Seconds(ruled.now) < load_profile("ru-draft-2026").book.rules[-1].since
+
+
+def test_what_the_token_refuses_was_never_cleared(ruled: World) -> None:
+    """What is pledged, what is not there, who may not receive: nothing of it stands in the log."""
+    ruled.open()
+    with refuses(ruled, "token/held"):
+        ruled.transfer(by="borrower", to="lender", btc="0.1")
+    with refuses(ruled, "token/balance"):
+        ruled.transfer(by="lender", to="borrower", btc="0.1")
+    with ruled.act("registrar", "suspend"):
+        ruled.evm.contracts.registry.send(
+            ruled.party("registrar").account, "suspend", [ruled.party("lender").address_bytes]
+        )
+    with refuses(ruled, "token/cannot-receive"):
+        ruled.transfer(by="borrower", to="lender", btc="0.1")
+    assert not [event for _, event in ruled.events() if isinstance(event, TransferCleared)]
 
 
 def test_who_is_shut_out_leaves_within_a_second(ruled: World) -> None:
