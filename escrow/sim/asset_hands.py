@@ -12,8 +12,10 @@ import json
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Final
 
+from escrow.adapters.evm.bundle import send_all
 from escrow.collateral.items import Coins, Item, units_of
 from escrow.collateral.realise import Split
 from escrow.core.errors import Rejected
@@ -93,11 +95,15 @@ class Hands:
         return self._lien(item)[2]
 
     def declare(self, items: Iterable[Item]) -> None:
-        """The notary declares the default of the loan that these are held for."""
+        """The notary declares the default of the loan that these are held for, of all or none."""
         owner, notary = self._address(self.terms.borrower), self.terms.notary
         with self.world.act(notary, "declare", pool=self.label):
-            for item in items:
-                self._send(notary, "declare", bytes.fromhex(item.id), owner, True)
+            account, send = self.world.party(notary).account, self.register.send
+            assets = [bytes.fromhex(item.id) for item in items]
+            send_all(
+                self.world.evm.chain,
+                *(partial(send, account, "declare", asset, owner, True) for asset in assets),
+            )
 
     # --- coins ---
 
