@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from escrow.core.eligibility import Gate, RuleBook, Value, refusal
+from escrow.core.eligibility import Denied, Gate, RuleBook, Value, refusal
 from escrow.core.errors import Rejected
 from escrow.core.regions.register import Purpose
 from escrow.core.units import MAX_CENTS, Cents, Seconds
@@ -136,7 +136,8 @@ class DfaOperator:
 
     def buy(self, buyer: str, issue: str, units: int, *, at: Seconds) -> Cents:
         """From the issuer at the price of the decision; what was paid, kopecks. Raises
-        ``Rejected``: ``dfa/unknown``, ``dfa/units``, ``dfa/frozen``, ``dfa/limit``."""
+        ``Rejected``: ``dfa/unknown``, ``dfa/units``, ``dfa/frozen``; ``dfa/limit`` where less in
+        this year would do, ``dfa/denied`` where nothing would, with the rule and its reason."""
         decision = self._issue(issue)
         return self._pass(
             decision.issuer, buyer, decision, units, Cents(decision.price * units), at=at
@@ -210,25 +211,27 @@ class DfaOperator:
         self._check_free(seller, decision.id, units)
         self._check_not_frozen(buyer)
         year = day_of(at).year
-        asked: dict[str, Value] = {
-            "asset": ASSET,
-            "purpose": Purpose.PURCHASE.value,
-            "qualified": kind is InvestorClass.QUALIFIED,
-            "dfa_year_kopecks": self._bought[buyer, year] + paid,
-        }
-        denied = refusal(self._book, Gate.TRANSFER, asked, at=at)
+        bought = self._bought[buyer, year]
+        denied = self._denied(kind, bought + paid, at=at)
         if denied is not None:
-            raise Rejected(
-                "dfa/limit",
-                rule=denied.rule,
-                reason=denied.reason,
-                bought=self._bought[buyer, year],
-                asked=paid,
-            )
+            why = {"rule": denied.rule, "reason": denied.reason}
+            if self._denied(kind, 0, at=at) == denied:
+                raise Rejected("dfa/denied", **why)
+            raise Rejected("dfa/limit", **why, bought=bought, asked=paid)
         self._bought[buyer, year] += paid
         self._units[seller, decision.id] -= units
         self._units[buyer, decision.id] += units
         return paid
+
+    def _denied(self, kind: InvestorClass, in_year: int, *, at: Seconds) -> Denied | None:
+        """Why a buyer may not come to ``in_year`` kopecks of a year's purchases."""
+        asked: dict[str, Value] = {
+            "asset": ASSET,
+            "purpose": Purpose.PURCHASE.value,
+            "qualified": kind is InvestorClass.QUALIFIED,
+            "dfa_year_kopecks": in_year,
+        }
+        return refusal(self._book, Gate.TRANSFER, asked, at=at)
 
     def _issue(self, issue: str) -> Decision:
         if issue not in self._issues:
