@@ -20,7 +20,7 @@ from escrow.core.phases import debt_now
 from escrow.core.regions import loan as ln
 from escrow.core.regions.register import Purpose, TransferCleared
 from escrow.core.regions.token import outstanding
-from escrow.core.units import BPS, CENTS_SCALE, DAY, HOUR
+from escrow.core.units import BPS, CENTS_SCALE, COIN, DAY, HOUR
 from escrow.deal import Deal
 from escrow.sim.registrar import Registrar
 from escrow.words import exact
@@ -113,11 +113,6 @@ class ChainMachine(RuleBasedStateMachine):
             len(world.acts),
         )
 
-    @property
-    def ruled(self) -> bool:
-        """Is this a story of a world with rules?"""
-        return self.world.engine.register.book is not None
-
     # --- beginnings ---
 
     @initialize(
@@ -126,18 +121,14 @@ class ChainMachine(RuleBasedStateMachine):
         confirmations=st.sampled_from((2, 1, 6)),
         policy=POLICIES,
         moved=st.sampled_from((None, None, None, "consolidate", "rekey")),
-        ruled=st.sampled_from((False, False, True)),
     )
-    def start(self, stage, kind, confirmations, policy, moved, ruled):
-        """Some stories begin with two coins, and with a sweep of them in the mempool; some where a
-        profile asks that the borrower does not mine, and it does not."""
+    def start(self, stage, kind, confirmations, policy, moved):
+        """Some stories begin with two coins, and with a sweep of them in the mempool."""
         if policy != POLICY:
             self.world.close()
             self.world = World(config=WorldConfig(seed=7, policy=policy))
             self.mined = sum(self._coins(name) for name in WALLETS)
-        if ruled:
-            self.world.switch_profile(PROFILE)
-            self.world.attest("borrower", {"mines": False}, until=self.world.now + 2 * DAY)
+        self.begin()
         terms = {**SHORT, "liquidation": kind, "confirmations": confirmations}
         if stage == "active":
             deal = self.world.open(**terms)
@@ -149,6 +140,9 @@ class ChainMachine(RuleBasedStateMachine):
                 self._try(self.world.rekey, deal, lost=deal.vault.policy.roles[-1].name)
         elif stage == "opened":
             self.world.accept(self.world.offer(self.world.terms(**terms)))
+
+    def begin(self):
+        """What is so before anybody offers anything."""
 
     @precondition(lambda self: len(self.world.loans) < LOANS)
     @rule(kind=st.sampled_from(("take-over", "third-party")), accepted=st.booleans())
@@ -198,10 +192,13 @@ class ChainMachine(RuleBasedStateMachine):
         purpose=st.sampled_from(Purpose),
     )
     def transfer(self, by, to, btc, purpose):
-        """Tokens pass on, by default all that are free; what is cleared has moved, to the sat."""
+        """Tokens pass on, by default all that are free, if anybody has some; what is cleared has
+        moved, to the sat."""
         world, done = self.world, len(self.world.acts)
+        if not world.tokens_of(by):
+            by = next((name for name in WALLETS if world.tokens_of(name)), by)
         before = {name: world.tokens_of(name) for name in (by, to)}
-        btc = btc or exact(before[by] or 1)
+        btc = btc or exact(before[by] or COIN)
         self._try(world.transfer, by=by, to=to, btc=btc, purpose=purpose)
         cleared = [
             step.event
@@ -213,22 +210,6 @@ class ChainMachine(RuleBasedStateMachine):
             before[by] -= sats
             before[to] += sats
         assert {name: world.tokens_of(name) for name in (by, to)} == before
-
-    # --- rules ---
-
-    @precondition(lambda self: self.ruled)
-    @rule(what=FACTS, until=st.sampled_from((0, HOUR, 2 * DAY)), told=st.booleans())
-    def attest(self, what, until, told):
-        """The registrar learns something, and may write what follows into the registry."""
-        party, facts = what
-        self._try(self.world.attest, party, facts, until=self.world.now + until)
-        if told:
-            self._try(Registrar(self.world).sync, party)
-
-    @precondition(lambda self: self.ruled)
-    @rule(profile=PROFILES, by=st.sampled_from(("registrar", "registrar", "operator")))
-    def switch_profile(self, profile, by):
-        self._try(self.world.switch_profile, profile, by=by)
 
     # --- custody ---
 
@@ -406,11 +387,38 @@ class ChainMachine(RuleBasedStateMachine):
         return total
 
 
-TestChains = ChainMachine.TestCase
-TestChains.settings = settings(
+class RuledChains(ChainMachine):
+    """A profile asks that the borrower does not mine, and it does not; that may change, and the
+    profile too. Tokens of a first coin are free."""
+
+    def begin(self):
+        self.world.switch_profile(PROFILE)
+        self.world.attest("borrower", {"mines": False}, until=self.world.now + 2 * DAY)
+        deal = self.world.accept(self.world.offer(self.world.terms(confirmations=1, **SHORT)))
+        self.world.pledge(deal, btc="1", wait=False)
+        self.world.mine(1)
+
+    @rule(what=FACTS, until=st.sampled_from((0, HOUR, 2 * DAY)), told=st.booleans())
+    def attest(self, what, until, told):
+        """The registrar learns something, and may write what follows into the registry."""
+        party, facts = what
+        self._try(self.world.attest, party, facts, until=self.world.now + until)
+        if told:
+            self._try(Registrar(self.world).sync, party)
+
+    @rule(profile=PROFILES, by=st.sampled_from(("registrar", "registrar", "operator")))
+    def switch_profile(self, profile, by):
+        self._try(self.world.switch_profile, profile, by=by)
+
+
+SETTINGS = settings(
     max_examples=EXAMPLES,
     stateful_step_count=STEPS,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
 )
+TestChains = ChainMachine.TestCase
+TestChains.settings = SETTINGS
+TestRuledChains = RuledChains.TestCase
+TestRuledChains.settings = settings(SETTINGS, max_examples=max(1, EXAMPLES // 4))
