@@ -325,6 +325,32 @@ def test_who_is_shut_out_leaves_within_a_second(ruled: World) -> None:
     assert registrar.record("borrower").suspended
 
 
+def test_who_leaves_does_so_also_where_this_second_has_its_block(ruled: World) -> None:
+    """The transactions of the registrar come in the next second, and that one is open."""
+    deal = ruled.open()
+    ruled.pay("borrower", btc="0.5", to=deal.vault.address)
+    ruled.mine(deal.terms.confirmations)
+    registrar = delisted(ruled)
+    ruled.evm.chain.seal()
+    registrar.let_out("borrower")
+    assert registrar.record("borrower").until == ruled.now
+    ruled.burn(deal)
+
+
+def test_a_record_is_written_whole_or_not_at_all(ruled: World) -> None:
+    """The evidence ends in this second, which has its block: no rule is set for a record that
+    comes too late."""
+    registrar, end = Registrar(ruled), ruled.now
+    ruled.switch_profile("kz-aifc")
+    licensed = {"mines": True, "mining_licence": True, "accredited_pool": True}
+    ruled.attest("borrower", licensed, until=end)
+    ruled.evm.contracts.cash.send(ruled.party("lender").account, "approve", bytes(19) + b"1", 0)
+    ruled.evm.chain.seal()
+    assert (ruled.now, ruled.evm.chain.next_time) == (end, end + 1)
+    with refuses(ruled, "registry/until"):
+        registrar.sync("borrower")
+
+
 def test_rights_follow_gates_one_by_one(ruled: World) -> None:
     """A book that shuts the offer gate alone leaves the tokens."""
     ruled.switch_profile("kz-aifc")
