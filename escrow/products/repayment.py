@@ -13,7 +13,8 @@ from typing import Any, Final
 from escrow.core.errors import BadInput
 from escrow.core.terms import MAX_BONUS, MAX_RATE
 from escrow.core.units import HOUR, YEAR, Bps, Seconds
-from escrow.products.fields import Page, Section
+from escrow.page import Page, Section
+from escrow.products.fields import period
 from escrow.products.model import Pays, Repayment
 from escrow.schedules.accrual import Fixing, moment, rate_at
 from escrow.schedules.calendars import Calendar, Convention
@@ -78,11 +79,11 @@ def _by_the_calendar(page: Page, table: Section, pays: Pays) -> Repayment:
         raise table.bad("product/endless", "term", reason=f"{pays.value} needs a term")
     more: dict[str, Any] = {}
     if kind is not Kind.BULLET:
-        more["every"] = table.period("every", repeats=True)
-        more["capitalise"] = table.period("capitalise") if "capitalise" in table else ""
+        more["every"] = period(table, "every", repeats=True)
+        more["capitalise"] = period(table, "capitalise") if "capitalise" in table else ""
     if floats:
         kind = Kind.FLOATING if kind is Kind.INTEREST_ONLY else kind
-        more["reset"] = table.period("reset", repeats=True)
+        more["reset"] = period(table, "reset", repeats=True)
         for bound in ("floor", "cap"):
             more[f"{bound}_bps"] = table.bps(bound, 0, MAX_RATE) if bound in table else None
     if "calendar" in table or "convention" in table:
@@ -95,7 +96,7 @@ def _by_the_calendar(page: Page, table: Section, pays: Pays) -> Repayment:
     plan = Plan(
         kind,
         rate,
-        term=table.period("term"),
+        term=period(table, "term"),
         day_count=table.choice("day_count", DayCount),
         prepayment=table.choice("prepayment", Prepayment),
         **more,

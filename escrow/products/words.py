@@ -61,7 +61,7 @@ def describe(product: Product) -> dict[str, object]:
         "parameters": [
             {
                 "name": each.name,
-                "status": "disclosed" if each.disclosed else "assumed",
+                "status": each.status.value,
                 "source": each.source,
                 "line": each.line,
             }

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from escrow.sim.pilot import Pilot, Status, play_pilot
+from escrow.provenance import Status
+from escrow.sim.pilot import Pilot, play_pilot
 from escrow.view.pilot import pilot_as_dict, pilot_text
 
 DISCLOSED = Status.DISCLOSED

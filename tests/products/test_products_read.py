@@ -12,7 +12,7 @@ from products_lab import PLAIN, A, D, changed, line_of, product
 
 from escrow.core.errors import BadInput
 from escrow.core.units import DAY, HOUR
-from escrow.products.fields import lines_of
+from escrow.page import lines_of
 from escrow.products.level import Level
 from escrow.products.model import (
     Basis,
@@ -21,7 +21,6 @@ from escrow.products.model import (
     DutchAuction,
     Lapse,
     MarketSale,
-    Parameter,
     PartialSale,
     Pays,
     PriceRule,
@@ -31,6 +30,7 @@ from escrow.products.model import (
     ThirdParty,
 )
 from escrow.products.read import load_product, read_product, shipped
+from escrow.provenance import Parameter, Status
 from escrow.tables import MAX_FILE
 
 
@@ -71,7 +71,10 @@ def test_provenance_of_every_term_is_kept_with_its_line() -> None:
     # 23 terms, the comparator that has a provenance of its own, and what is assumed unsaid.
     assert len(found.parameters) == 25
     restore = line_of(text, "restore =")
-    assert Parameter("levels.restore", True, "the test", restore) in found.parameters
+    assert (
+        Parameter("levels.restore", "6000 bps", Status.DISCLOSED, "the test", restore)
+        in found.parameters
+    )
     assert {each.name for each in found.assumed} == {
         "levels.cure_by",
         "levels.lapse",
@@ -280,6 +283,8 @@ RESTORES = [
     (term("health_factor = 1"), "product/unit"),
     (term("bps = 6000, threshold_bps = 8000"), "product/unit"),
     (term(f"bps = 6000, {ABOVE}"), "product/unknown-key"),
+    ('{ bps = 6000, stauts = "assumed", source = "x" }', "product/unknown-key"),
+    ('{ bps = 6000, status = "reported", source = "x" }', "product/provenance"),
     ("6000", "product/provenance"),
     ("{ bps = 6000 }", "product/provenance"),
     ('{ bps = 6000, status = "known", source = "x" }', "product/provenance"),
@@ -290,6 +295,7 @@ RESTORES = [
 IMMEDIATES = [
     (term("bps = 8500"), "product/value"),
     (term('bps = 8500, comparator = "below"'), "product/value"),
+    (term('bps = 8500, comparator = ["above"]'), "product/value"),
     (term(f'bps = 8500, {ABOVE}, comparator_status = "assumed"'), "product/provenance"),
 ]
 BARE, HALVES = "amount = 100", 'amount = "1.5"'

@@ -12,7 +12,6 @@ from escrow.parse import parse_cents, parse_price
 from escrow.sim.assets import Desk, DeskTerms
 from escrow.sim.pilot import Pilot, Plan
 from escrow.sim.programme import Programme
-from escrow.sim.type_terms import with_types
 from escrow.words import coins, exact, money, percent
 
 _TYPES = ("mining-revenue", "energy-asset")
@@ -34,7 +33,8 @@ def config(plan: Plan, *, seed: int) -> WorldConfig:
 def play(pilot: Pilot) -> None:
     """Play it."""
     pilot.world.price(pilot.plan.text("price"))
-    pilot.plan = with_types(pilot.plan, (load_type(name) for name in _TYPES))
+    for name in _TYPES:
+        pilot.adopt(load_type(name).parameters, of=f"{name}.")
     desk = _desk(pilot)
     programme = _issue(pilot, desk)
     plant = _build(pilot, desk)

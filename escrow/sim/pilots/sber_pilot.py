@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from escrow.adapters.bitcoin.vault import address_of
@@ -15,7 +14,6 @@ from escrow.eligibility.miners import MinerClass, MinerRegister, standing
 from escrow.mining.catalogue import load_catalogue, load_moment
 from escrow.mining.path import implied_rate, network_path
 from escrow.mining.pool import Scheme, pool_terms
-from escrow.mining.provenance import Status
 from escrow.mining.site import Rack, new_site
 from escrow.mining.tax import Quote, day_of, record
 from escrow.mining.units import WH_IN_KWH
@@ -79,13 +77,7 @@ def _mine(pilot: Pilot) -> Miner:
     fund_pool(world)
     moment = load_moment(plan.text("moment"))
     machine = load_catalogue().machine(plan.text("model"))
-    figures = (*machine.parameters, *moment.parameters)
-    pilot.plan = replace(
-        plan,
-        figures=tuple(
-            f"{each.name}: {each.source}" for each in figures if each.status is Status.ASSUMED
-        ),
-    )
+    pilot.adopt((*machine.parameters, *machine.curve.parameters, *moment.parameters))
     site = new_site(
         "the miner's site",
         racks=(Rack(machine, plan.integer("machines", 1, 10**6)),),
