@@ -54,7 +54,7 @@ class Hands:
 
     def __init__(self, world: World, terms: DeskTerms, *, label: str) -> None:
         """Deploys a register of assets under ``label`` and admits the parties to it. Raises as
-        ``World.deploy``."""
+        ``World.deploy``, and BadInput("input/unknown-party") before that."""
         self.world, self.terms, self.label = world, terms, label
         self.loan = hashlib.sha256(f"{label} {terms} {world.now}".encode()).digest()
         """Name of the loan in the register."""
@@ -62,11 +62,12 @@ class Hands:
         self._kept: set[str] = set()
         """Coins whose tokens the notary has."""
         offices = ("registrar", "authority", "registrar", terms.notary)
-        addresses = (world.party(name).address_bytes for name in offices)
+        addresses = [self._address(name) for name in offices]
+        admitted = [self._address(name) for name in (terms.borrower, terms.lender, _BUYER)]
         self.register = world.deploy("AssetToken", *addresses, label=label)
         with world.act("registrar", "admit", register=label):
-            for name in (terms.borrower, terms.lender, _BUYER):
-                self._send("registrar", "admit", self._address(name), _FOR_EVER)
+            for address in admitted:
+                self._send("registrar", "admit", address, _FOR_EVER)
 
     # --- things ---
 

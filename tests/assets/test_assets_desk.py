@@ -299,6 +299,16 @@ def test_nothing_is_sold_without_a_default(made: World) -> None:
         found.sell()
 
 
+@pytest.mark.parametrize("office", ["borrower", "lender", "notary"])
+def test_a_desk_for_nobody_is_not_opened(made: World, office: str) -> None:
+    first = desk(made)
+    terms = replace(first.terms, **{office: "nobody"})
+    before = len(made.evm.chain.transactions()), len(made.acts), set(made.extras)
+    with pytest.raises(BadInput, match="input/unknown-party"):
+        Desk(made, terms, types=first.types, market=first.market, label="Another")
+    assert (len(made.evm.chain.transactions()), len(made.acts), set(made.extras)) == before
+
+
 def test_a_default_is_declared_of_all_or_of_none(made: World) -> None:
     """The notary has declared the second thing by itself: the first stays as it is."""
     found = lent(made)
