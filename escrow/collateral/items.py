@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, assert_never
 
 from escrow.collateral.model import Curve
 from escrow.core.errors import BadInput
-from escrow.core.units import MAX_CENTS, MAX_MONEY, MAX_TIME, Cents, Sats, Seconds
+from escrow.core.units import MAX_CENTS, MAX_MONEY, MAX_TIME, Bps, Cents, Sats, Seconds
 
 MAX_GH_S: Final = 10**15
 """A thousand times the network of 2025 is refused as absurd."""
+MAX_YIELD: Final = Bps(1_000_000)
+"""More than a hundredfold is refused as absurd, even as a promise."""
 MAX_NAME: Final = 80
 """Longest id, and name of an issuer."""
 
@@ -105,7 +108,21 @@ class Energy:
     """When what is paid for the whole plant. What is not paid yet counts zero."""
 
 
-Thing = Coins | Claim | Machine | HashContract | Revenue | Energy
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What somebody promises to pay out of machines under its management. Neither machines nor
+    payments can be verified, so it is worth nothing here, whatever is promised."""
+
+    paid: Cents
+    """What the holder paid for it."""
+    since: Seconds
+    """From when days count."""
+    yields: tuple[tuple[int, Bps], ...]
+    """Day, and the part of what was paid that is promised to have come back by then: from day 0 on,
+    rising, straight lines between points."""
+
+
+Thing = Coins | Claim | Machine | HashContract | Revenue | Energy | Promise
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +166,12 @@ def _makes_sense(thing: Thing) -> bool:
             paid = sum(cents for _, cents in thing.capex)
             known = all(when >= 0 and cents >= 0 for when, cents in thing.capex)
             return known and paid <= MAX_CENTS and 0 < thing.watts <= thing.of_watts
+        case Promise():
+            days, parts = ([point[n] for point in thing.yields] for n in (0, 1))
+            rising = all(one < two for one, two in pairwise(days))
+            known = rising and parts == sorted(parts) and parts[:1] == days[:1] == [0]
+            dated = 0 <= thing.since <= MAX_TIME and known and days[-1] <= MAX_TIME
+            return 0 < thing.paid <= MAX_CENTS and dated and parts[-1] <= MAX_YIELD
         case _:
             assert_never(thing)
 

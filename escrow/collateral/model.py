@@ -62,7 +62,7 @@ class ByDeliveries:
     """A contract over hash power at what it is still expected to deliver, discounted."""
 
     rate_bps: Bps
-    """Simple discount a year, over half of the time that is left: deliveries are even."""
+    """Simple discount a year, to the middle of what is to be delivered: deliveries are even."""
     min_left: Seconds
     """Shortest time to its end at which it is eligible."""
 

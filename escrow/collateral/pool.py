@@ -14,10 +14,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from escrow.collateral.items import Claim, Coins, Item, Revenue
+from escrow.collateral.items import Claim, Coins, Item, Machine, Revenue
 from escrow.collateral.market import Market
 from escrow.collateral.model import Levels, Limit, Type
-from escrow.collateral.value import why_not, worth
+from escrow.collateral.value import check_fits, why_not, worth
 from escrow.core.errors import BadInput, Rejected
 from escrow.core.units import BPS, Bps, Cents, Seconds, muldiv_down, muldiv_up
 
@@ -202,11 +202,19 @@ def _at_most(limit: Limit | None, value: int, *, total: Cents) -> int:
 
 
 def _check(items: tuple[Item, ...], types: Types) -> None:
-    """Known types, and no thing twice but parts of what has parts."""
+    """Known types and things of them, and no thing twice but parts of what has parts; a machine is
+    known by its serial number, whatever it is called."""
     seen: dict[str, str] = {}
+    serials: set[tuple[str, str]] = set()
     for item in items:
         if item.type not in types:
             raise BadInput("collateral/type", item=item.id[:40], type=item.type[:40])
+        check_fits(item, kind=types[item.type])
+        if isinstance(item.thing, Machine):
+            serial = item.thing.model, item.thing.serial
+            if serial in serials:
+                raise BadInput("collateral/twice", item=item.id[:40])
+            serials.add(serial)
         parts = isinstance(item.thing, Coins | Claim | Revenue)
         if item.id in seen and not (parts and seen[item.id] == item.type):
             raise BadInput("collateral/twice", item=item.id[:40])

@@ -3,9 +3,19 @@ the one who pledges."""
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import Final, assert_never
 
-from escrow.collateral.items import Claim, Coins, Energy, HashContract, Item, Machine, Revenue
+from escrow.collateral.items import (
+    Claim,
+    Coins,
+    Energy,
+    HashContract,
+    Item,
+    Machine,
+    Promise,
+    Revenue,
+    Thing,
+)
 from escrow.collateral.market import Market
 from escrow.collateral.model import (
     ByAge,
@@ -32,6 +42,24 @@ from escrow.core.units import (
     muldiv_up,
 )
 
+_THINGS: Final[dict[type, type[Thing]]] = {
+    ByPrice: Coins,
+    ByFace: Claim,
+    ByAge: Machine,
+    ByDeliveries: HashContract,
+    ByNav: Revenue,
+    ByCapex: Energy,
+}
+"""What each valuation values. One that values nothing takes anything."""
+
+
+def check_fits(item: Item, *, kind: Type) -> None:
+    """Raises BadInput("collateral/thing") for a thing that is not of its type: it could never be
+    valued, nor a pool that has it."""
+    wanted = _THINGS.get(type(kind.valuation))
+    if wanted is not None and not isinstance(item.thing, wanted):
+        raise BadInput("collateral/thing", item=item.id[:40], type=kind.id)
+
 
 def worth(item: Item, *, kind: Type, market: Market, at: Seconds) -> Cents:
     """Market value, whether eligible or not: nothing of an issuer that has defaulted, of a
@@ -54,9 +82,10 @@ def worth(item: Item, *, kind: Type, market: Market, at: Seconds) -> Cents:
             return Cents(muldiv_down(machine.price * left, market.resale(at), BPS * BPS))
         case ByDeliveries() as rule, HashContract() as contract:
             sats = deliveries(contract, market=market, since=at)
-            half = muldiv_down(contract.until - at, 1, 2) if contract.until > at else 0
+            begin, end = max(at, contract.since), max(at, contract.until)
+            middle = muldiv_down(begin + end, 1, 2)
             gross = _in_cents(sats, market=market, at=at)
-            return discounted(gross, rate_bps=rule.rate_bps, span=half)
+            return discounted(gross, rate_bps=rule.rate_bps, span=middle - at)
         case ByNav() as rule, Revenue() as share:
             nav = net_asset_value(share, rate_bps=rule.rate_bps, market=market, at=at)
             return Cents(muldiv_down(nav, share.units, share.of))
@@ -77,7 +106,7 @@ def why_not(item: Item, *, kind: Type, market: Market, at: Seconds) -> str:
         return "collateral/defaulted"
     thing, rule = item.thing, kind.valuation
     match thing:
-        case Coins() | Energy():
+        case Coins() | Energy() | Promise():
             return ""
         case Machine():
             if thing.host_lien:
@@ -114,6 +143,19 @@ def delivered(contract: HashContract, *, market: Market, since: Seconds, until: 
     return market.earned(contract.gh_s, since=begin, until=end, seen=end)
 
 
+def promised(item: Item, *, market: Market, at: Seconds) -> Cents:
+    """What is still promised to come, for reports: none of it counts as worth. Nothing from a
+    counter-party that has defaulted; rounded down. Raises BadInput("collateral/thing") for anything
+    but a promise."""
+    thing = item.thing
+    if not isinstance(thing, Promise):
+        raise BadInput("collateral/thing", item=item.id[:40])
+    if market.defaulted(item.issuer, at):
+        return Cents(0)
+    total, due = thing.yields[-1][1], _yielded(thing, at=at)
+    return Cents(muldiv_down(thing.paid * (total * DAY - due), 1, BPS * DAY))
+
+
 def net_asset_value(share: Revenue, *, rate_bps: Bps, market: Market, at: Seconds) -> Cents:
     """Cash of holders, and what the programme is expected to earn from now on less power and what
     comes before holders; never less than the cash. Of all units; rounded down."""
@@ -124,6 +166,17 @@ def net_asset_value(share: Revenue, *, rate_bps: Bps, market: Market, at: Second
     # Power is paid to the last second: up to a cent more is against the holders.
     power = muldiv_up(share.power_day, left, DAY)
     return Cents(share.cash + max(0, rewards - power - share.ahead))
+
+
+def _yielded(thing: Promise, *, at: Seconds) -> int:
+    """What is promised to have come back by ``at``, bps × seconds of a day, rounded up."""
+    age = max(0, at - thing.since)
+    day, part = thing.yields[0]
+    for later, more in thing.yields[1:]:
+        if age < later * DAY:
+            return part * DAY + muldiv_up((more - part) * DAY, age - day * DAY, (later - day) * DAY)
+        day, part = later, more
+    return part * DAY
 
 
 def left_of(curve: Curve, *, age: int) -> Bps:

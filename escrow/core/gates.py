@@ -30,7 +30,8 @@ def denial(escrow: Escrow, gate: Gate, *, at: Seconds) -> Denied | None:
     """Why the loan's own rules keep a gate shut for its borrower."""
     if escrow.book is None:
         return None
-    return _judged(escrow.register, escrow.book, gate, terms_of(escrow.loan), at=at)
+    terms = terms_of(escrow.loan)
+    return _judged(escrow.register, escrow.book, gate, **_sides(terms), at=at)
 
 
 def check_gate(escrow: Escrow, gate: Gate, *, at: Seconds) -> None:
@@ -54,8 +55,22 @@ def check_terms_now(escrow: Escrow, terms: Terms, *, at: Seconds) -> tuple[Offer
     Raises ``eligibility/denied``, with rule and reason.
     """
     book = escrow.register.book
-    _refuse(_judged(escrow.register, book, Gate.OFFER, terms, at=at))
+    _refuse(_judged(escrow.register, book, Gate.OFFER, **_sides(terms), at=at))
     return () if book is None else (OfferedUnder(at, book),)
+
+
+def check_party(
+    register: Register,
+    book: RuleBook | None,
+    gate: Gate,
+    *,
+    borrower: str,
+    lender: str,
+    at: Seconds,
+) -> None:
+    """The same question of a loan that is not of the escrow book. Parties are EVM addresses.
+    Raises ``eligibility/denied``, with rule and reason."""
+    _refuse(_judged(register, book, gate, borrower=borrower, lender=lender, at=at))
 
 
 def transfer_denial(
@@ -79,11 +94,20 @@ def unruled(escrow: Escrow) -> Escrow:
     return replace(escrow, book=None, register=Register())
 
 
+def _sides(terms: Terms) -> dict[str, str]:
+    return {"borrower": terms.borrower, "lender": terms.lender}
+
+
 def _judged(
-    register: Register, book: RuleBook | None, gate: Gate, terms: Terms, *, at: Seconds
+    register: Register,
+    book: RuleBook | None,
+    gate: Gate,
+    *,
+    borrower: str,
+    lender: str,
+    at: Seconds,
 ) -> Denied | None:
-    facts = facts_between(register, terms.borrower, other=terms.lender, at=at)
-    return refusal(book, gate, facts, at=at)
+    return refusal(book, gate, facts_between(register, borrower, other=lender, at=at), at=at)
 
 
 def _refuse(denied: Denied | None) -> None:

@@ -193,7 +193,8 @@ def good_until(miner: Miner, *, at: Seconds) -> Seconds:
 
 
 def _as_of(miner: Miner, *, at: Seconds) -> Miner:
-    """The miner without an entry or a striking off that is after ``at``."""
+    """The miner without an entry, a report or a striking off that is after ``at``."""
+    miner = replace(miner, reports=tuple(each for each in miner.reports if each.filed_at <= at))
     if miner.registered_at is not None and miner.registered_at > at:
         return replace(miner, registered_at=None, delisted_at=None, ground=None)
     if miner.delisted_at is not None and miner.delisted_at > at:
@@ -264,10 +265,11 @@ class MinerRegister:
     @granted
     def register(self, inn: str, *, at: Seconds) -> Miner:
         """A miner is entered. One that was struck off may be entered anew: when is not known, so
-        that it may is assumed. Raises ``Rejected``: ``miner/unknown``, ``miner/registered``,
-        ``miner/banned-region``."""
+        that it may is assumed. Raises ``Rejected``: ``miner/unknown``, ``miner/registered``, also
+        for a day before it was struck off, ``miner/banned-region``."""
         miner = self.miner(inn)
-        if miner.registered_at is not None and miner.delisted_at is None:
+        struck = MAX_TIME if miner.delisted_at is None else miner.delisted_at
+        if miner.registered_at is not None and at < struck:
             raise Rejected("miner/registered", inn=inn)
         if miner.banned_region:
             raise Rejected("miner/banned-region", inn=inn)

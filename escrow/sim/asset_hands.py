@@ -16,9 +16,9 @@ from functools import partial
 from typing import Final
 
 from escrow.adapters.evm.bundle import send_all
-from escrow.collateral.items import Coins, Item, units_of
+from escrow.collateral.items import Coins, Item, Revenue, units_of
 from escrow.collateral.realise import Split
-from escrow.core.errors import Rejected
+from escrow.core.errors import BadInput, EscrowError, Rejected
 from escrow.core.units import Bps, Cents, Seconds
 from escrow.deal import Deal
 from escrow.engine import PLATFORM
@@ -27,6 +27,9 @@ from escrow.world import World
 
 _FOR_EVER: Final = 2**40 - 1
 """The last second that a register can name."""
+_REGISTER: Final = "AssetToken"
+_NAME: Final = 32
+"""Bytes of a name in a register."""
 _BUYER: Final = "liquidator"
 """Admitted to the register beside the parties."""
 
@@ -64,7 +67,7 @@ class Hands:
         offices = ("registrar", "authority", "registrar", terms.notary)
         addresses = [self._address(name) for name in offices]
         admitted = [self._address(name) for name in (terms.borrower, terms.lender, _BUYER)]
-        self.register = world.deploy("AssetToken", *addresses, label=label)
+        self.register = world.deploy(_REGISTER, *addresses, label=label)
         with world.act("registrar", "admit", register=label):
             for address in admitted:
                 self._send("registrar", "admit", address, _FOR_EVER)
@@ -72,19 +75,32 @@ class Hands:
     # --- things ---
 
     def enter(self, item: Item, *, units: int) -> None:
-        """The registrar issues an item to the borrower; its evidence is the hash of the record."""
+        """The registrar issues an item to the borrower; its evidence is the hash of the record. It
+        keeps every register of the world, so what is in one gets into no other: else a thing could
+        be pledged twice. Raises Rejected("asset/exists")."""
+        for label, other in self.world.extras.items():
+            if other.name == _REGISTER and other.call("evidence_of", _asset(item)) != bytes(32):
+                raise Rejected("asset/exists", item=item.id[:12], register=label)
         record = json.dumps([item.type, item.issuer, asdict(item.thing)], sort_keys=True)
         evidence = hashlib.sha256(record.encode()).digest()
         owner = self._address(self.terms.borrower)
         with self._act("registrar", "issue", item):
-            self._send("registrar", "issue", bytes.fromhex(item.id), owner, units, evidence)
+            self._send("registrar", "issue", _asset(item), owner, units, evidence)
 
     def hold(self, item: Item, *, lag: Seconds) -> None:
         """The borrower has an item held for the loan."""
-        terms, asset = self.terms, bytes.fromhex(item.id)
+        terms, asset = self.terms, _asset(item)
         lien = self._address(terms.lender), lag, terms.until
         with self._act(terms.borrower, "hold", item):
             self._send(terms.borrower, "hold", asset, self.loan, units_of(item), *lien)
+
+    def check_whole(self, item: Item) -> None:
+        """Are shares of as many as the register has? Fewer would be worth more each. Raises
+        BadInput("collateral/thing")."""
+        if isinstance(item.thing, Revenue):
+            supply = int(self.register.call("supply_of", _asset(item)))
+            if item.thing.of != supply:
+                raise BadInput("collateral/thing", item=item.id[:40], of=item.thing.of, are=supply)
 
     def held(self, item: Item) -> int:
         """Units that are held for this loan."""
@@ -100,7 +116,7 @@ class Hands:
         owner, notary = self._address(self.terms.borrower), self.terms.notary
         with self.world.act(notary, "declare", pool=self.label):
             account, send = self.world.party(notary).account, self.register.send
-            assets = [bytes.fromhex(item.id) for item in items]
+            assets = [_asset(item) for item in items]
             send_all(
                 self.world.evm.chain,
                 *(partial(send, account, "declare", asset, owner, True) for asset in assets),
@@ -110,12 +126,16 @@ class Hands:
 
     def secure(self, btc: str, *, kind: str) -> Item:
         """The borrower pays coins into a vault of their own, they are attested and minted, and the
-        notary gets the tokens. Raises as ``World.pledge``."""
-        world, terms = self.world, self.terms
-        deal = world.accept(world.offer(world.terms()))
-        world.pledge(deal, btc=btc, wait=False)
+        notary gets the tokens. Raises as ``World.pledge``: then no loan is left open for them."""
+        world, terms, sats = self.world, self.terms, parse_btc(btc)
+        deal = world.accept(world.offer(world.terms(borrower=terms.borrower)))
+        try:
+            world.pledge(deal, btc=btc, wait=False)
+        except EscrowError:
+            world.cancel(deal)
+            raise
         world.mine(deal.terms.confirmations)
-        item = Item(deal.id[2:], kind, "", Coins(parse_btc(btc)))
+        item = Item(deal.id[2:], kind, "", Coins(sats))
         self._give(item, sender=terms.borrower, receiver=terms.notary)
         self._deals[item.id] = item, deal
         self._kept.add(item.id)
@@ -159,7 +179,7 @@ class Hands:
         it takes several transactions. Raises Rejected: ``token/…``, ``asset/…``."""
         terms = self.terms
         taker = self._address(buyer)
-        taking = bytes.fromhex(item.id), self._address(terms.borrower), taker, units_of(item)
+        taking = _asset(item), self._address(terms.borrower), taker, units_of(item)
         if isinstance(item.thing, Coins):
             pledge, notary = self.world.evm.contracts.pledge, self._address(terms.notary)
             pledge.call("transfer", taker, item.thing.sats, sender=notary)
@@ -202,12 +222,12 @@ class Hands:
 
     def _released(self, item: Item) -> tuple[bytes, bytes, int]:
         """What a release names."""
-        return bytes.fromhex(item.id), self._address(self.terms.borrower), units_of(item)
+        return _asset(item), self._address(self.terms.borrower), units_of(item)
 
     def _lien(self, item: Item) -> tuple[bytes, int, Seconds]:
         """Loan, units, from when it may be executed."""
         owner = self._address(self.terms.borrower)
-        loan, _, units, _, _, since = self.register.call("lien_of", owner, bytes.fromhex(item.id))
+        loan, _, units, _, _, since = self.register.call("lien_of", owner, _asset(item))
         return bytes(loan), int(units), Seconds(since)
 
     def _give(self, item: Item, *, sender: str, receiver: str) -> None:
@@ -228,3 +248,14 @@ class Hands:
 
     def _address(self, name: str) -> bytes:
         return self.world.party(name).address_bytes
+
+
+def _asset(item: Item) -> bytes:
+    """The item's name as a register has it. Raises BadInput("collateral/thing") for another."""
+    try:
+        name = bytes.fromhex(item.id)
+    except ValueError:
+        name = b""
+    if len(name) != _NAME:
+        raise BadInput("collateral/thing", item=item.id[:40], reason="not 64 hexadecimal digits")
+    return name

@@ -16,7 +16,9 @@ from escrow.collateral.market import Market
 from escrow.collateral.model import Custody
 from escrow.collateral.pool import Types, Valuation, add, release, swap, value_pool
 from escrow.collateral.realise import Sale, divide, order, proceeds_of
+from escrow.core.eligibility import Gate
 from escrow.core.errors import BadInput, Rejected
+from escrow.core.gates import check_party
 from escrow.core.regions.system import active_seconds
 from escrow.core.rules import Debt, accrue, owed, pay, value_down
 from escrow.core.units import Cents, Sats, Seconds
@@ -34,8 +36,13 @@ class Desk:
     def __init__(
         self, world: World, terms: DeskTerms, *, types: Types, market: Market, label: str
     ) -> None:
-        """With a register of its own, deployed under ``label``. Raises as ``World.deploy``."""
+        """With a register of its own, deployed under ``label``, and under the rules of today, which
+        it keeps. Raises as ``World.deploy``; Rejected("eligibility/denied") for a borrower to whom
+        they let nothing be offered."""
         self.world, self.terms, self.types = world, terms, types
+        self.book = world.engine.register.book
+        """The rules that it was opened under."""
+        self._check_gate(Gate.OFFER)
         self.market = WorldMarket(world, market)
         self.hands = Hands(world, terms, label=label)
         self.items: tuple[Item, ...] = ()
@@ -85,12 +92,13 @@ class Desk:
 
     def pledge(self, item: Item) -> None:
         """The borrower has the item held for the loan. Raises BadInput: ``collateral/…``; Rejected:
-        ``top-up/not-live``, ``asset/encumbered``, ``token/…``."""
-        self._check_live("top-up/not-live")
+        ``top-up/not-live``, ``eligibility/denied``, ``asset/encumbered``, ``token/…``."""
+        self._check_takes()
         after = add(self.items, item, types=self.types)
         kind = self.types[item.type]
         if isinstance(item.thing, Coins) or kind.custody is not Custody.REGISTER:
             raise BadInput("collateral/thing", item=item.id[:40], type=kind.id)
+        self.hands.check_whole(item)
         self.hands.hold(item, lag=kind.lag)
         self.items = after
 
@@ -101,8 +109,8 @@ class Desk:
 
     def take(self, item: Item) -> None:
         """Coins that were secured count from now on. Raises BadInput("collateral/twice"); Rejected:
-        ``top-up/not-live``, ``collateral/not-pledged``."""
-        self._check_live("top-up/not-live")
+        ``top-up/not-live``, ``eligibility/denied``, ``collateral/not-pledged``."""
+        self._check_takes()
         self.hands.check_kept(item)
         if item in self.items:
             raise BadInput("collateral/twice", item=item.id[:40])
@@ -159,17 +167,21 @@ class Desk:
         new = replace(item, thing=thing)
         if type(thing) is not type(item.thing) or units_of(new) != units_of(item):
             raise BadInput("collateral/thing", item=item.id[:40])
-        self.items = tuple(new if each is item else each for each in self.items)
+        self.hands.check_whole(new)
+        place = self.items.index(item)
+        self.items = (*self.items[:place], new, *self.items[place + 1 :])
         return new
 
     # --- money ---
 
     def draw(self, cents: Cents) -> None:
-        """The lender pays out. Raises Rejected: ``draw/not-open`` while a call is open and after a
-        default; ``collateral/short`` above what may be lent."""
+        """The lender pays out. Raises Rejected: ``loan/amount`` for nothing; ``draw/not-open``
+        while a call is open and after a default; ``collateral/short`` above what may be lent."""
         self._check_live("draw/not-open")
         if self.call is not None:
             raise Rejected("draw/not-open", deadline=self.call.deadline)
+        if cents <= 0:
+            raise Rejected("loan/amount", amount=cents)
         lending, required = self.value.lending, Cents(self.owed + cents)
         if required > lending:
             raise Rejected("collateral/short", lending=lending, required=required)
@@ -192,7 +204,10 @@ class Desk:
 
     def credit(self, sats: Sats) -> Cents:
         """Coins that the lender received count at the price of now, rounded down; what of the debt
-        they paid. Raises Rejected("price/stale")."""
+        they paid. Raises BadInput("input/amount") for less than nothing; Rejected("price/stale").
+        """
+        if sats < 0:
+            raise BadInput("input/amount", sats=sats)
         worth = value_down(sats, price=self.market.price(self.world.now))
         self.debt, interest, principal = pay(self._accrued(), amount=worth)
         return Cents(interest + principal)
@@ -226,8 +241,10 @@ class Desk:
         """Wait until the next sale is over and settle it: the buyer pays costs, lender and
         borrower, and gets the thing. Once nothing is owed the rest goes back, and it is None.
 
-        Raises Rejected: ``asset/not-declared``, ``price/stale``, ``token/…``.
+        Raises Rejected: ``asset/not-declared``, ``price/stale``, ``token/…``;
+        BadInput("input/unknown-party").
         """
+        self.world.party(buyer)
         if self.default_at is None:
             raise Rejected("asset/not-declared", pool=self.hands.label)
         if not self.owed or not self.items:
@@ -255,6 +272,22 @@ class Desk:
     def _check_live(self, code: str) -> None:
         if self.default_at is not None:
             raise Rejected(code, default_at=self.default_at)
+
+    def _check_takes(self) -> None:
+        """May more collateral come in? Before anything is drawn it is a pledge, then a top-up."""
+        self._check_live("top-up/not-live")
+        self._check_gate(Gate.TOP_UP if self.debt.drawn else Gate.PLEDGE)
+
+    def _check_gate(self, gate: Gate) -> None:
+        world, terms = self.world, self.terms
+        check_party(
+            world.engine.register,
+            self.book,
+            gate,
+            borrower=world.party(terms.borrower).address,
+            lender=world.party(terms.lender).address,
+            at=world.now,
+        )
 
     def _accrued(self) -> Debt:
         return accrue(self.debt, rate_bps=self.terms.rate_bps, at=self.world.now)

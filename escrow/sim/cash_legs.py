@@ -21,6 +21,8 @@ from escrow.adapters.evm.bundle import rehearse, send_all
 from escrow.adapters.evm.cash_orders import ORDER, PAYMENT, sign_order
 from escrow.adapters.evm.contracts import ZERO, Contract
 from escrow.core.errors import Rejected
+from escrow.core.gates import check_transfer
+from escrow.core.regions.register import Purpose
 from escrow.core.roles import Role
 from escrow.core.units import CENTS_SCALE, COIN, DAY, HOUR, MAX_TIME, Bps, Cents, PriceE8, Seconds
 from escrow.wiring import KIND, RUSSIA
@@ -115,17 +117,20 @@ def open_wallets(
     operator: str = "operator",
 ) -> None:
     """Set the limits of a class and open wallets of it, for parties or contracts' addresses: all
-    or none.
-    Raises ``Rejected``: ``wallet/…``, ``token/receiver``."""
+    or none. Raises ``BadInput("input/unknown-party")``; ``Rejected``: ``wallet/…``,
+    ``token/receiver``."""
     account = world.party(operator).account
+    owners = [
+        world.party(each).address_bytes if isinstance(each, str) else each for each in accounts
+    ]
     with world.act(operator, "open-wallets", token=token.call("symbol"), kind=kind):
         values = limits.balance, limits.payment, limits.period
         sendings = []
         if token.call("limits_of", kind) != values:
             sendings.append(partial(token.send, account, "set_limits", kind, *values))
-        for each in accounts:
-            owner = world.party(each).address_bytes if isinstance(each, str) else each
-            sendings.append(partial(token.send, account, "open_wallet", owner, kind, MAX_TIME))
+        sendings += [
+            partial(token.send, account, "open_wallet", owner, kind, MAX_TIME) for owner in owners
+        ]
         send_all(world.evm.chain, *sendings)
 
 
@@ -182,15 +187,26 @@ def settle_cross_border(
     second: Give,
     rate: Rate | None = None,
     expires_in: Seconds = HOUR,
+    purpose: Purpose = Purpose.PURCHASE,
     by: str = "operator",
 ) -> str:
     """Two parties sign one order, each approves its leg, and ``by`` carries it: both legs move in
     one transaction, or neither, and then no leg is approved. The order's name.
 
     Delivery versus payment where one leg is the pledge token, payment versus payment between two
-    currencies. Raises ``Rejected``: ``settle/…``, ``token/…``, ``limit/…``, ``platform/offline``,
-    ``price/stale``.
+    currencies. Pledge tokens pass by the rules of today, for ``purpose``, as ``World.transfer``
+    asks them. Raises ``Rejected``: ``eligibility/denied``, ``settle/…``, ``token/…``, ``limit/…``,
+    ``platform/offline``, ``price/stale``.
     """
+    for give, taker in ((first, second.party), (second, first.party)):
+        if give.token.address == world.evm.contracts.pledge.address:
+            check_transfer(
+                world.engine.register,
+                sender=world.party(give.party).address,
+                receiver=world.party(taker).address,
+                purpose=purpose,
+                at=world.now,
+            )
     settlement = settlement_of(world)
     order: dict[str, object] = {
         "first": world.party(first.party).address_bytes,

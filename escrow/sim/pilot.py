@@ -63,6 +63,12 @@ class Term:
     source: str
 
 
+def terms_of(parameters: Iterable[Parameter], *, of: str = "") -> Iterator[Term]:
+    """Figures that ship with the package, as terms; ``of`` goes before their names."""
+    for each in parameters:
+        yield Term(of + each.name, each.value, each.status, each.source)
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A pilot's file."""
@@ -191,11 +197,10 @@ class Pilot:
         lawful = not any(world.engine.broken for world in worlds)
         return lawful and all(each.holds for each in self.checks)
 
-    def adopt(self, parameters: Iterable[Parameter], *, of: str = "") -> None:
-        """Figures that ship with the package become terms, so that the report says of them too
-        what is assumed. ``of`` goes before their names."""
-        terms = (Term(of + each.name, each.value, each.status, each.source) for each in parameters)
-        self.plan = replace(self.plan, terms={**self.plan.terms, **{t.name: t for t in terms}})
+    def adopt(self, terms: Iterable[Term]) -> None:
+        """These are terms of the plan too, so that the report says what of them is assumed."""
+        more = {each.name: each for each in terms}
+        self.plan = replace(self.plan, terms={**self.plan.terms, **more})
 
     def _tell(
         self, actor: str, verb: str, text: str, facts: Mapping[str, int | str], *, refused: str

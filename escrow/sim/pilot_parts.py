@@ -2,11 +2,45 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from escrow.config import LoanDefaults
 from escrow.core.units import YEAR, Cents
 from escrow.deal import Deal
 from escrow.parse import parse_btc
-from escrow.sim.pilot import Pilot
+from escrow.provenance import Status
+from escrow.sim.pilot import Pilot, Term
 from escrow.world import World
+
+_TERMS: Final = (
+    "rate_bps",
+    "initial_ltv",
+    "restore_ltv",
+    "call_ltv",
+    "liquidation_ltv",
+    "cure",
+    "grace",
+    "confirmations",
+    "max_fee",
+    "bonus_bps",
+    "buf_bps",
+    "cut_bps",
+    "step",
+    "tail",
+    "cusp_bps",
+)
+"""What a drawn loan does follows from these, beside what it is opened with."""
+
+
+def tell_terms(pilot: Pilot, deal: Deal) -> None:
+    """Report the terms of a loan of which the plan says nothing, and its usual length, as what they
+    are: assumed."""
+    told = {name: int(getattr(deal.terms, name)) for name in _TERMS if name not in pilot.plan.terms}
+    told["term"] = LoanDefaults().term
+    source = "not disclosed, this project's default"
+    pilot.adopt(
+        Term(f"loan.{name}", value, Status.ASSUMED, source) for name, value in told.items() if value
+    )
 
 
 def free_tokens(pilot: Pilot, *, of: str) -> Deal:

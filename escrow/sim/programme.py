@@ -32,7 +32,10 @@ class Programme:
         return self.item.thing
 
     def bill(self, *, days: int, service: Cents) -> None:
-        """Power of so many days more, and all that the lender is due by now."""
+        """Power of so many days more, and all that the lender is due by now. Raises
+        BadInput("input/amount") for less than nothing."""
+        if days < 0 or service < 0:
+            raise BadInput("input/amount", days=days, service=service)
         self.dues = Dues(Cents(self.dues.power + self.share.power_day * days), service)
 
     def units(self) -> tuple[int, ...]:

@@ -33,9 +33,10 @@ def export(
     block, empty ones too: time, fee, gas and roots. ``log.jsonl``: the hash-chained log.
     ``messages/``: margin calls and collateral, a file a message, with the names of ISO 20022
     ``colr`` and ISDA CDM; no compliance is certified or claimed (``escrow.messages``).
-    ``audit.jsonl``: who did what to which loan, a hash-chained line an event. ``manifest.json``:
-    what it all must come to. ``also``: further JSON files by name. No key and no seed but the
-    world's number.
+    ``audit.jsonl``: who did what to which loan, a hash-chained line an event. ``acts.jsonl``: one
+    object an act as it was asked, with its EVM transactions, also of what stands beside the loans
+    and leaves no event (registers, markets, funds, swaps). ``manifest.json``: what it all must come
+    to. ``also``: further JSON files by name. No key and no seed but the world's number.
 
     Raises ``BadInput("export/exists")`` if the folder holds anything, ``Refused("export/write")``
     if the disk refuses.
@@ -54,6 +55,7 @@ def export(
     }
     audit = list(audit_lines(told, actors=_senders(world)))
     files |= letters | {"audit.jsonl": _lines(iter(audit))}
+    files["acts.jsonl"] = _lines(json.dumps(row, sort_keys=True) for row in _acts(world))
     files |= {name: _json(content) for name, content in also.items()}
     manifest: dict[str, object] = {
         "seed": world.config.seed,
@@ -185,6 +187,22 @@ def _blocks(world: World) -> Iterator[dict[str, object]]:
             "transactionsRoot": "0x" + block.transactions_root.hex(),
             "receiptsRoot": "0x" + block.receipts_root.hex(),
             "stateRoot": "0x" + block.state_root.hex(),
+        }
+
+
+def _acts(world: World) -> Iterator[dict[str, object]]:
+    for act in world.acts:
+        first, after = act.log
+        yield {
+            "n": act.n,
+            "at": act.at,
+            "actor": act.actor,
+            "verb": act.verb,
+            "loan": act.loan,
+            "asked": act.asked,
+            "events": {"first": first, "after": after},
+            "evm": list(act.evm),
+            "refusals": [refusal.code for refusal in act.refusals],
         }
 
 

@@ -129,6 +129,27 @@ def test_units_that_left_the_pool_pay_nobody(programme: Programme) -> None:
     assert (made.cash_of(HOST), programme.dues) == (before, dues)
 
 
+def test_shares_are_of_as_many_as_there_are(programme: Programme) -> None:
+    """500 of 1,000 that call themselves 500 of 500 would be worth twice as much."""
+    found, item = programme.desk, programme.item
+    other = replace(item, id=asset_id("revenue", "2"), thing=replace(item.thing, of=500))
+    found.enter(other, units=1_000)
+    before = (found.items, found.held(other))
+    with pytest.raises(BadInput, match="collateral/thing"):
+        found.pledge(other)
+    with pytest.raises(BadInput, match="collateral/thing"):
+        found.restate(item, replace(item.thing, of=500))
+    assert (found.items, found.held(other)) == before
+    found.pledge(replace(other, thing=replace(other.thing, of=1_000)))
+
+
+@pytest.mark.parametrize("bill", [{"days": -1, "service": 0}, {"days": 1, "service": -1}])
+def test_nobody_is_due_less_than_nothing(programme: Programme, bill: dict[str, int]) -> None:
+    with pytest.raises(BadInput, match="input/amount"):
+        programme.bill(**bill)
+    assert programme.dues == Dues(0, 0)
+
+
 def test_units_are_not_what_is_restated(programme: Programme) -> None:
     found, item = programme.desk, programme.item
     assert isinstance(item.thing, Revenue)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from escrow.provenance import Status
 from escrow.sim.pilot import Pilot, play_pilot
+from escrow.view.export import export
 from escrow.view.pilot import pilot_as_dict, pilot_text
 
 DISCLOSED = Status.DISCLOSED
@@ -62,3 +65,26 @@ def test_how_they_end(story: Pilot) -> None:
         assert end["repaid_cents"] > end["lent_cents"]
         fees = 300_000_000 - end["coins_back_sats"]
         assert 0 < fees < 5_000
+
+
+DONE = {
+    "machine-loan": {"issue", "hold", "lend", "declare", "buy"},
+    "hash-power": {"issue", "hold", "lend", "give", "release", "repay"},
+    "mining-revenue": {"issue", "hold", "lend", "pay-out", "repay", "release"},
+}
+"""What leaves no event in the log of loans, and is evidence all the same."""
+
+
+def test_the_evidence_has_what_was_done_beside_the_loans(story: Pilot, tmp_path: Path) -> None:
+    manifest = export(story.world, tmp_path / "out")
+    assert "acts.jsonl" in manifest["files"]
+    acts, sent = (
+        [json.loads(line) for line in (tmp_path / "out" / name).read_text().splitlines()]
+        for name in ("acts.jsonl", "evm_txs.jsonl")
+    )
+    assert [each["n"] for each in acts] == list(range(1, len(story.world.acts) + 1))
+    assert {each["verb"] for each in acts} >= DONE[story.plan.name]
+    told = [name for each in acts for name in each["evm"]]
+    assert len(set(told)) == len(told)
+    assert set(told) <= {each["hash"] for each in sent}
+    assert all(each["evm"] for each in acts if each["verb"] in ("issue", "hold", "lend"))

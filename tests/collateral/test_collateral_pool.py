@@ -117,6 +117,23 @@ def test_one_thing_is_not_there_twice() -> None:
         valued(coins(1, id="same"), plain_claim(1, id="same"))
     with pytest.raises(BadInput, match="collateral/type"):
         valued(replace(coins(1), type="gold"))
+    # The same machine under another name is the same machine.
+    other = replace(machine(), id="another")
+    with pytest.raises(BadInput, match="collateral/twice"):
+        add((machine(),), other, types=ALL)
+    add((machine(),), replace(other, thing=replace(other.thing, serial="another")), types=ALL)
+
+
+def test_what_is_not_of_its_type_does_not_get_in() -> None:
+    """It could not be valued, and no call made on a pool that has it."""
+    for item in (machine(), contract(), plain_claim(1), coins(1)):
+        for name, kind in ALL.items():
+            given = replace(item, type=name)
+            if name in (item.type, "cloud-mining"):
+                assert add((), given, types={name: kind}) == (given,)
+                continue
+            with pytest.raises(BadInput, match="collateral/thing"):
+                add((), given, types={name: kind})
 
 
 # Levels

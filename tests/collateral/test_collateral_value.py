@@ -26,7 +26,7 @@ from collateral_lab import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from escrow.collateral.items import Item, asset_id
+from escrow.collateral.items import Item, Promise, asset_id
 from escrow.collateral.market import MAX_DIFFICULTY, Network, Paths
 from escrow.collateral.model import ByCapex, ByFace, Curve
 from escrow.collateral.value import (
@@ -35,6 +35,7 @@ from escrow.collateral.value import (
     discounted,
     left_of,
     net_asset_value,
+    promised,
     why_not,
     worth,
 )
@@ -173,6 +174,15 @@ def test_a_contract_that_has_not_begun_delivers_nothing_yet() -> None:
     )
 
 
+def test_what_begins_later_is_discounted_to_the_middle_of_its_deliveries() -> None:
+    """Ninety days before it begins: a year's contract is paid for over the 360 days after them."""
+    sats = deliveries(contract().thing, market=market(), since=START)
+    cents = sats * PRICE // 10**14
+    early = value(contract(), at=START - 90 * DAY)
+    assert early == cents * BPS * 365 // (BPS * 365 + 2_000 * (90 + 180))
+    assert early < value(contract())
+
+
 @pytest.mark.parametrize(("days", "code"), [(330, ""), (331, "collateral/matured")])
 def test_what_is_nearly_delivered_secures_nothing(days: int, code: str) -> None:
     assert why(contract(), at=START + days * DAY) == code
@@ -224,6 +234,51 @@ def test_what_cannot_be_verified_counts_zero() -> None:
     row = replace(coins(COIN), type="cloud-mining")
     assert value(row) == 0
     assert why(row) == "collateral/unverifiable"
+
+
+FLEET = Item(
+    "fleet",
+    "cloud-mining",
+    "manager",
+    Promise(1_000_000, START, ((0, 0), (100, 4_000), (300, 12_000))),
+)
+"""10,000.00 paid; 40 % promised back in a hundred days, 120 % in three hundred."""
+
+
+def test_what_is_promised_is_told_and_counts_zero() -> None:
+    days = [0, 50, 100, 200, 300, 400]
+    told = [promised(FLEET, market=market(), at=START + day * DAY) for day in days]
+    assert told == [1_200_000, 1_000_000, 800_000, 400_000, 0, 0]
+    assert promised(FLEET, market=market(), at=START - DAY) == 1_200_000
+    assert promised(FLEET, market=market(), at=START + 1) == 1_199_999, "down, in the last cent"
+    assert (value(FLEET), why(FLEET)) == (0, "collateral/unverifiable")
+    with pytest.raises(BadInput, match="collateral/thing"):
+        promised(coins(1), market=market(), at=START)
+
+
+def test_a_promise_of_who_defaulted_is_nothing() -> None:
+    broken = market(defaults={"manager": START + 50 * DAY})
+    assert promised(FLEET, market=broken, at=START + 50 * DAY - 1) == 1_000_000
+    assert promised(FLEET, market=broken, at=START + 50 * DAY) == 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"paid": 0},
+        {"since": -1},
+        {"yields": ()},
+        {"yields": ((1, 0),)},
+        {"yields": ((0, 1),)},
+        {"yields": ((0, 0), (0, 5))},
+        {"yields": ((0, 0), (9, 5), (8, 6))},
+        {"yields": ((0, 0), (9, 5), (10, 4))},
+        {"yields": ((0, 0), (1, 1_000_001))},
+    ],
+)
+def test_a_promise_that_makes_no_sense(changes: dict[str, object]) -> None:
+    with pytest.raises(BadInput, match="collateral/thing"):
+        replace(FLEET, thing=replace(FLEET.thing, **changes))
 
 
 def test_a_thing_of_another_type_is_not_valued() -> None:

@@ -168,6 +168,21 @@ def test_a_report_in_time_or_late_opens_the_next_month(after: int, late: bool) -
     assert good_until(miner, at=at) == due_of(FEBRUARY)
 
 
+def test_a_report_counts_from_the_day_on_which_it_is_filed() -> None:
+    """Looked back at: a late report does not make the days before it good."""
+    found, due = entered(), due_of(JANUARY)
+    late = Seconds(due + 7 * 86_400)
+    found.report(COMPANY, JANUARY, at=late, sats=Sats(5), addresses=ADDRESS)
+    miner = found.miner(COMPANY)
+    told = [standing(miner, at=at) for at in (due, Seconds(due + 1), Seconds(late - 1), late)]
+    assert told == [
+        Standing.REGISTERED, Standing.REPORT_OVERDUE, Standing.REPORT_OVERDUE, Standing.REGISTERED,
+    ]  # fmt: skip
+    assert facts(miner, at=Seconds(late - 1))["report_filed"] is False
+    assert good_until(miner, at=NEW_YEAR) == due
+    assert good_until(miner, at=late) == due_of(FEBRUARY)
+
+
 @pytest.mark.parametrize(
     ("month", "at", "sats", "addresses", "code"),
     [
@@ -243,6 +258,17 @@ def test_nobody_is_struck_off_before_it_was_entered() -> None:
     assert standing(found.miner(COMPANY), at=NEW_YEAR) is Standing.REGISTERED
     found.delist(COMPANY, Ground.BANKRUPTCY, at=NEW_YEAR)
     assert standing(found.miner(COMPANY), at=NEW_YEAR) is Standing.DELISTED
+
+
+def test_nobody_is_entered_anew_before_it_was_struck_off() -> None:
+    """Else the striking off would never have been."""
+    found, struck = entered(), Seconds(NEW_YEAR + 9 * 86_400)
+    found.delist(COMPANY, Ground.FALSE_DATA, at=struck)
+    before = found.miner(COMPANY)
+    assert code_of(found.register, COMPANY, at=Seconds(struck - 1)) == "miner/registered"
+    assert found.miner(COMPANY) == before
+    found.register(COMPANY, at=struck)
+    assert standing(found.miner(COMPANY), at=struck) is Standing.REGISTERED
 
 
 def test_a_miner_is_registered_once() -> None:

@@ -23,6 +23,7 @@ def test_every_second_claim_is_refused_and_the_loan_is_not_touched() -> None:
         assert len(pilot.checks) == 3
         assert pilot.result["supply_sats"] == pilot.result["vault_sats"] == 2 * 10**8
         assert pilot.result["market_bad_debt_cents"] > 0
+        assert any(each.startswith("loan.call_ltv = 7000: ") for each in pilot.plan.assumed)
 
 
 def test_a_step_of_a_pilot_is_explained_by_the_acts_it_names(

@@ -62,6 +62,8 @@ def test_what_nobody_disclosed_is_printed(played: Pilot) -> None:
     for each in played.plan.assumed:
         assert f"ASSUMED     {each}" in text
     assert "NOT CLAIMED" in text
+    drawn = played.plan.name == "registry-delisting"
+    assert ("ASSUMED     loan.rate_bps = 1200: " in text) is drawn, "of a loan that is drawn"
 
 
 def test_the_same_seed_tells_the_same_story(played: Pilot) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,17 @@ def test_it_ends_well_and_every_limit_was_tried(pilot: Pilot) -> None:
     assert pilot.result["debt_cents"] == 0
     assert pilot.result["claims_sats"] == 20_000_000
     assert (pilot.result["frozen_accounts"], pilot.result["bank_above_limit"]) == (1, "yes")
+
+
+def test_no_term_of_a_loan_is_a_default_that_nobody_is_told(pilot: Pilot) -> None:
+    text = pilot_text(pilot)
+    terms, plan = pilot.world.loans[0].terms, pilot.plan.terms
+    dates = {"principal", "maturity", "draw_by", "expires_at", "recover_at", "nonce"}
+    for each in fields(terms):
+        value = getattr(terms, each.name)
+        if type(value) is int and value and each.name not in dates | plan.keys():
+            assert f"ASSUMED     loan.{each.name} = {value}: not disclosed" in text, each.name
+    assert "ASSUMED     loan.term = 31536000: " in text
 
 
 def test_every_number_that_nobody_disclosed_is_said_to_be_assumed(pilot: Pilot) -> None:

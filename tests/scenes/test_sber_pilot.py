@@ -7,14 +7,17 @@ import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import fields
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from escrow.adapters.sign import softhsm
+from escrow.config import BLOCK_INTERVAL
 from escrow.core.errors import BadInput, Refused
 from escrow.core.laws import LAWS
-from escrow.core.units import DAY
+from escrow.core.units import COIN, DAY
+from escrow.eligibility.days import first_second
 from escrow.messages.audit_file import verify
 from escrow.provenance import Status
 from escrow.sim.officers import Officers
@@ -41,7 +44,7 @@ def test_both_endings_are_reached_and_no_law_is_broken(played: Pilot) -> None:
     assert told["broken"] == told["branches"]["repaid"]["broken"] == []
     assert told["laws"] == len(LAWS)
     assert played.sound
-    assert len(told["checks"]) == 7
+    assert len(told["checks"]) == 8
 
 
 def test_each_undisclosed_term_is_printed(played: Pilot) -> None:
@@ -75,10 +78,31 @@ def test_what_is_assumed_of_the_pool_is_told(played: Pilot) -> None:
         assert terms[name].status is Status.ASSUMED
 
 
+def test_the_tax_record_is_in_the_report_and_a_cheap_sale_is_flagged(played: Pilot) -> None:
+    told = played.result["tax_record"]
+    assert told["header"] == "record only, no tax advice"
+    [row] = told["rows"]
+    sats, quote = int(row["sats"]), int(row["quote_e8"])
+    assert quote == 6_864_000 * COIN
+    assert int(row["kopecks"]) == int(told["income_kopecks"]) == -(-sats * quote // 10**14)
+    [asked] = [each for each in played.steps if each.verb == "ask"]
+    assert asked.facts == {"lowest_e8": quote * 8 // 10, "flagged": 1}
+
+
+def test_december_s_energy_ends_with_december(played: Pilot) -> None:
+    """It is reported on the fifth of January: the machines ran on, and that is another month."""
+    [told] = [each for each in played.steps if each.verb == "report"]
+    worked, month = DAY * played.plan.integer("mining_days", 1, 60), first_second(date(2026, 1, 1))
+    since = played.steps[0].at - worked - BLOCK_INTERVAL
+    kilowatts = 35_000 * 140 * 21.5 / 1_000
+    assert told.at > month
+    assert told.facts["kwh"] == int(kilowatts * (month - since) / 3_600) == 28_567_408
+
+
 def test_it_goes_as_it_must(played: Pilot) -> None:
     verbs = [each.verb for each in played.steps if each.verb != "approve"]
     assert verbs == [
-        *("mine", "offer", "admit", "sign", "pledge", "draw", "record", "report", "price"),
+        *("mine", "offer", "admit", "sign", "pledge", "draw", "record", "ask", "report", "price"),
         *("take-over", "top-up", "repay", "price", "take-over", "settle"),
     ]
     refused = [each.refused for each in played.steps if each.refused]

@@ -11,6 +11,7 @@ from world_lab import refuses
 
 from escrow.adapters.evm.contracts import Contract
 from escrow.core.errors import BadInput, Rejected
+from escrow.core.regions.register import Purpose
 from escrow.core.units import DAY, HOUR, Bps, Cents, PriceE8, Seconds
 from escrow.sim import cash_legs
 from escrow.sim.cash_legs import BTC_SCALE, RATE_SCALE, Give, Limits, Rate, settle_cross_border
@@ -101,6 +102,36 @@ def test_bitcoin_for_digital_roubles(trade: Trade) -> None:
     assert world.sats_of(IMPORTER) > 49_000_000
 
 
+def test_pledge_tokens_are_not_delivered_to_whom_the_rules_let_buy_none(trade: Trade) -> None:
+    """Nor round the gate: it is asked of a settlement as it is of a transfer."""
+    world = trade.world
+    loan = world.accept(world.offer())
+    world.pledge(loan, btc="1", wait=False)
+    world.mine(6)
+    world.switch_profile("ru-elr")
+    legs = {
+        "first": Give(IMPORTER, trade.roubles, 2_000_000),
+        "second": Give(EXPORTER, world.evm.contracts.pledge, 50_000_000),
+    }
+    before = (world.state_hash, len(world.acts), world.evm.chain.block_number)
+    with pytest.raises(Rejected) as refused:
+        settle_cross_border(world, **legs)
+    assert refused.value.code == "eligibility/denied"
+    assert refused.value.facts["rule"] == "elr/highly-qualified"
+    assert (world.state_hash, len(world.acts), world.evm.chain.block_number) == before
+    rich = {"securities_deposits_kopecks": 10_000_000_001, "income_kopecks": 0}
+    world.attest(IMPORTER, rich, until=world.now + DAY)
+    settle_cross_border(world, **legs)
+    assert world.tokens_of(IMPORTER) == 50_000_000
+    # Two residents may not pay each other in them, whoever is rich.
+    listed = {"resident": True, "elr_listed": True}
+    for party in (IMPORTER, EXPORTER):
+        world.attest(party, listed, until=world.now + DAY)
+    with pytest.raises(Rejected) as refused:
+        settle_cross_border(world, **legs, purpose=Purpose.PAYMENT)
+    assert refused.value.facts["rule"] == "elr/cross-border"
+
+
 def test_who_does_not_answer_signs_nothing(trade: Trade) -> None:
     trade.world.silence(EXPORTER)
     with pytest.raises(Rejected, match="settle/not-agreed"):
@@ -122,6 +153,17 @@ def test_a_wallet_s_limits_hold_in_a_settlement(trade: Trade) -> None:
     cash_legs.open_wallets(world, trade.roubles, kind=2, limits=tight, accounts=[IMPORTER])
     with refuses(world, "limit/payment"):
         swap_currencies(trade)
+
+
+def test_no_wallet_is_opened_beside_one_of_nobody(trade: Trade) -> None:
+    world, opened = trade.world, len(trade.world.evm.chain.transactions())
+    with pytest.raises(BadInput, match="input/unknown-party"):
+        cash_legs.open_wallets(
+            world, trade.roubles, kind=2, limits=AMPLE, accounts=["liquidator", "nobody"]
+        )
+    assert len(world.evm.chain.transactions()) == opened
+    with pytest.raises(Rejected, match="token/cannot-receive"):
+        cash_legs.issue(world, trade.roubles, to="liquidator", cents=Cents(1))
 
 
 def test_a_rate_grows_old(trade: Trade) -> None:

@@ -6,6 +6,7 @@ from escrow.config import WorldConfig
 from escrow.parse import parse_btc, parse_cents
 from escrow.sim.market import Market
 from escrow.sim.pilot import Pilot, Plan
+from escrow.sim.pilot_parts import tell_terms
 from escrow.words import money
 
 
@@ -19,6 +20,7 @@ def play(pilot: Pilot) -> None:
     plan, world = pilot.plan, pilot.world
     btc, price, more = plan.text("pledged"), plan.text("price"), plan.text("free")
     deal = world.open(btc=btc, principal=plan.text("principal"), price=price)
+    tell_terms(pilot, deal)
     pilot.step("miner", "borrow", "A loan holds its tokens.", sats=parse_btc(btc))
     world.pledge(deal, btc=more, wait=False)
     world.mine(deal.terms.confirmations)

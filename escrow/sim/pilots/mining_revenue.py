@@ -10,7 +10,7 @@ from escrow.config import WorldConfig
 from escrow.core.units import BPS, DAY, HOUR, Bps, Cents, Sats, Seconds, muldiv_up
 from escrow.parse import parse_cents, parse_price
 from escrow.sim.assets import Desk, DeskTerms
-from escrow.sim.pilot import Pilot, Plan
+from escrow.sim.pilot import Pilot, Plan, terms_of
 from escrow.sim.programme import Programme
 from escrow.words import coins, exact, money, percent
 
@@ -34,7 +34,7 @@ def play(pilot: Pilot) -> None:
     """Play it."""
     pilot.world.price(pilot.plan.text("price"))
     for name in _TYPES:
-        pilot.adopt(load_type(name).parameters, of=f"{name}.")
+        pilot.adopt(terms_of(load_type(name).parameters, of=f"{name}."))
     desk = _desk(pilot)
     programme = _issue(pilot, desk)
     plant = _build(pilot, desk)

@@ -15,6 +15,7 @@ from escrow.eligibility.miners import (
 )
 from escrow.parse import parse_btc, parse_cents
 from escrow.sim.pilot import Pilot, Plan
+from escrow.sim.pilot_parts import tell_terms
 from escrow.sim.registrar import Registrar
 
 _DENIED = "eligibility/denied"
@@ -62,6 +63,7 @@ def play(pilot: Pilot) -> None:
         principal=plan.text("principal"),
         price=plan.text("price"),
     )
+    tell_terms(pilot, loan)
     book = loan.state.book
     assert book is not None
     pilot.step(

@@ -13,6 +13,7 @@ from escrow.deal import Deal
 from escrow.parse import parse_cents, parse_time
 from escrow.sim.fund import Limits, Origin, Purchase, ReserveFund
 from escrow.sim.pilot import Pilot, Plan
+from escrow.sim.pilot_parts import tell_terms
 from escrow.sim.regulator import Prudential, Regulator
 from escrow.sim.reserves import prove_world
 from escrow.words import coins, money
@@ -83,6 +84,7 @@ def _fail(pilot: Pilot, fund: ReserveFund) -> Deal:
     loan = world.open(
         btc=plan.text("pledged_btc"), principal=plan.text("principal"), liquidation="auction"
     )
+    tell_terms(pilot, loan)
     text = "The bank lends to the miner; if it comes to that, the pledge is auctioned."
     pilot.step("lender", "lend", text, cents=loan.debt, sats=loan.state.token.held)
     world.price(plan.text("crash"))

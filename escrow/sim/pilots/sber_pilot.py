@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 from escrow.adapters.bitcoin.vault import address_of
 from escrow.config import WorldConfig
 from escrow.core.regions.loan import Liquidated
-from escrow.core.units import BPS, DAY, HOUR, Bps, PriceE8, Sats, muldiv_down
+from escrow.core.units import BPS, COIN, DAY, HOUR, Bps, PriceE8, Sats, muldiv_down
 from escrow.deal import Deal
-from escrow.eligibility.days import month_of
+from escrow.eligibility.days import Month, day_in, first_second, month_of
 from escrow.eligibility.miners import MinerClass, MinerRegister, standing
 from escrow.mining.catalogue import load_catalogue, load_moment
 from escrow.mining.path import implied_rate, network_path
 from escrow.mining.pool import Scheme, pool_terms
 from escrow.mining.site import Rack, new_site
-from escrow.mining.tax import Quote, day_of, record
+from escrow.mining.tax import Quote, Sale, as_json, day_of, lowest_price, record
 from escrow.mining.units import WH_IN_KWH
 from escrow.parse import parse_btc, parse_cents, parse_price, parse_time
 from escrow.sim.miner import Miner, fund_pool
 from escrow.sim.officers import Officers
 from escrow.sim.origin import verify_origin
-from escrow.sim.pilot import Pilot, Plan
+from escrow.sim.pilot import Pilot, Plan, terms_of
 from escrow.sim.registrar import Registrar
 from escrow.words import coins, exact, money, percent
 from escrow.words import price as price_words
@@ -77,7 +78,7 @@ def _mine(pilot: Pilot) -> Miner:
     fund_pool(world)
     moment = load_moment(plan.text("moment"))
     machine = load_catalogue().machine(plan.text("model"))
-    pilot.adopt((*machine.parameters, *machine.curve.parameters, *moment.parameters))
+    pilot.adopt(terms_of((*machine.parameters, *machine.curve.parameters, *moment.parameters)))
     site = new_site(
         "the miner's site",
         racks=(Rack(machine, plan.integer("machines", 1, 10**6)),),
@@ -199,22 +200,37 @@ def _report(pilot: Pilot, miner: Miner, register: MinerRegister, registrar: Regi
     december = month_of(world.now)
     world.advance(days=8)
     mined = _mined(miner)
-    register.read_meter(inn, december, miner.meter // WH_IN_KWH)
+    # Read by the site's meter at midnight, not now: it has counted on.
+    midnight = first_second(day_in(Month(december + 1), 1))
+    read = register.read_meter(inn, december, miner.site.meter(at=midnight) // WH_IN_KWH)
     address = address_of(world.party("borrower").script)
     report = register.report(inn, december, at=world.now, sats=mined, addresses=(address,))
     registrar.tell("borrower", register.miner(inn))
     received = [each for each in miner.receipts() if each.at >= plan.start]
-    days = sorted({day_of(each.at) for each in received})
-    price = plan.read("price", parse_price)
-    taxed = record(received, quotes=[Quote(day, price) for day in days])
-    pilot.result["tax_record"] = {"income_kopecks": taxed.income, "sats": taxed.mined}
+    quote = plan.read("price", parse_price)
+    days = {day_of(at) for at in (world.now, *(each.at for each in received))}
+    quotes = [Quote(day, quote) for day in sorted(days)]
+    taxed = record(received, quotes=quotes)
+    pilot.result["tax_record"] = json.loads(as_json(taxed))
     pilot.step(
         "miner", "record", f"Income at the quotes of the days of receipt: {money(taxed.income)}.",
         kopecks=taxed.income, sats=taxed.mined,
     )  # fmt: skip
+    lowest = lowest_price(quote)
+    prices = {"at 20 % below": lowest, "below that": PriceE8(lowest - 1)}
+    sales = [Sale(world.now, Sats(COIN), price, where) for where, price in prices.items()]
+    asked = record((), sales, quotes=quotes)
+    pilot.step(
+        "miner", "ask", "Sold at 20 % below the quote a coin would count as it is; lower, flagged.",
+        lowest_e8=lowest, flagged=len(asked.flagged),
+    )  # fmt: skip
+    pilot.check(
+        "only a sale more than 20 % below the quote is flagged",
+        [each.reference for each in asked.flagged] == ["below that"],
+    )
     pilot.step(
         "miner", "report", "The month's meter and coins are reported before the 20th.",
-        sats=mined, late="yes" if report.late else "no",
+        sats=mined, kwh=read.readings[-1].used_kwh, late="yes" if report.late else "no",
     )  # fmt: skip
 
 
