@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -336,6 +337,10 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _guarded(command: Callable[[], object]) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A code page without a sign shows another in its place.
+            stream.reconfigure(errors="replace")
     try:
         command()
     except EscrowError as error:

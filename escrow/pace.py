@@ -97,7 +97,7 @@ class Pace:
         """
         last = self._engine.system.price
         at = self._clock.now if last is None else Seconds(max(self._clock.now, last.at + 1))
-        reports = self._reports(value, at=at)
+        reports = self._reports(self._answering(), value, at=at)
         if at > self._clock.now:
             self._clock.move_to(at)
             self._evm.chain.seal()
@@ -124,10 +124,12 @@ class Pace:
             self._operator.account, "post", self._round(), at, list(reports)
         )
 
-    def _reports(self, market: PriceE8, *, at: Seconds) -> list[Report]:
+    def _reports(
+        self, answering: Sequence[Oracle], market: PriceE8, *, at: Seconds
+    ) -> list[Report]:
         """What the oracles say, ascending: a quorum of those that answer, or where that makes a
         jump, all of them but the last of an even number."""
-        answering, system = self._answering(), self._engine.system
+        system = self._engine.system
         if len(answering) < system.quorum:
             raise Rejected("price/too-few-signers", signers=len(answering), quorum=system.quorum)
         reports = self._asked(answering[: system.quorum], market, at)
@@ -163,7 +165,7 @@ class Pace:
     def _next_stop(self, end: Seconds) -> Seconds:
         stops = [end]
         price = self._engine.system.price
-        if price is not None and self._oracles_answer():
+        if price is not None and len(self._answering()) >= self._engine.system.quorum:
             # And a second later: what is a jump from a fresh price is none from a stale one.
             old = price.at + self._config.heartbeat
             stops += [Seconds(old), Seconds(old + 1)]
@@ -174,14 +176,15 @@ class Pace:
     def _heartbeat(self) -> None:
         price = self._engine.system.price
         old = price is not None and self._clock.now >= price.at + self._config.heartbeat
-        if old and self.market is not None and self._oracles_answer():
-            try:
-                self.post(self._reports(self.market, at=self._clock.now), at=self._clock.now)
-            except Rejected as refusal:
-                self._refusals.append(refusal)
-
-    def _oracles_answer(self) -> bool:
-        return len(self._answering()) >= self._engine.system.quorum
+        if not old or self.market is None:
+            return
+        answering, now = self._answering(), self._clock.now
+        if len(answering) < self._engine.system.quorum:
+            return
+        try:
+            self.post(self._reports(answering, self.market, at=now), at=now)
+        except Rejected as refusal:
+            self._refusals.append(refusal)
 
     def _find_blocks(self, to: Seconds, *, last: bool) -> None:
         """Blocks found on the way to ``to``: one in ten minutes, of which a long hop keeps one,

@@ -77,9 +77,18 @@ def acts_as_words(acts: Iterable[Act]) -> dict[str, str]:
         ]
         for act in acts
     ]  # fmt: skip
-    text = json.dumps(rows)
+    return in_pieces("acts", json.dumps(rows))
+
+
+def in_pieces(name: str, text: str) -> dict[str, str]:
+    """A long text as cells of the file; ``name`` holds how many there are."""
     pieces = [text[start : start + _PIECE] for start in range(0, len(text), _PIECE)]
-    return {"acts": str(len(pieces))} | {f"acts/{n}": piece for n, piece in enumerate(pieces)}
+    return {name: str(len(pieces))} | {f"{name}/{n}": piece for n, piece in enumerate(pieces)}
+
+
+def in_one(name: str, meta: Mapping[str, str]) -> str:
+    """The text again. Raises ``KeyError``, ``ValueError`` where a cell is missing."""
+    return "".join(meta[f"{name}/{piece}"] for piece in range(int(meta[name])))
 
 
 def recalled(meta: Mapping[str, str], tale: Tale, *, txs: Sequence[str]) -> list[Act]:
@@ -90,7 +99,7 @@ def recalled(meta: Mapping[str, str], tale: Tale, *, txs: Sequence[str]) -> list
     acts: list[Act] = []
     fold = _Fold(tale)
     try:
-        text = "".join(meta[f"acts/{piece}"] for piece in range(int(meta["acts"])))
+        text = in_one("acts", meta)
         if not is_shallow(text):
             raise BadInput("world/format", reason="acts")
         rows = json.loads(text)

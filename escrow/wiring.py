@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 
@@ -33,6 +33,7 @@ from escrow.adapters.evm.contracts import (
     contracts_at,
     deploy,
 )
+from escrow.adapters.store.kept import Kept, as_text, read_kept
 from escrow.adapters.store.sqlite import Log
 from escrow.adapters.store.world_file import EvmBlock, WorldData
 from escrow.clock import Clock
@@ -58,7 +59,7 @@ from escrow.deal import Act
 from escrow.engine import Engine
 from escrow.pace import Pace
 from escrow.parse import is_shallow
-from escrow.recall import Tale, acts_as_words, recalled
+from escrow.recall import Tale, acts_as_words, in_one, in_pieces, recalled
 from escrow.streams import Streams
 
 _WEI = 10**24
@@ -143,6 +144,8 @@ class Wires:
     """What borrowers and lenders agreed on new vaults, in order."""
     extras: dict[str, Contract] = field(default_factory=dict)
     """Contracts that were deployed later, by label."""
+    kept: dict[str, Kept] = field(default_factory=dict)
+    """Registers that are kept with the world, by label."""
 
     def evm_count(self) -> int:
         """EVM transactions so far."""
@@ -174,6 +177,7 @@ class Wires:
         return WorldData(
             meta={
                 **acts_as_words(acts),
+                **(in_pieces("kept", as_text(self.kept)) if self.kept else {}),
                 "config": json.dumps(asdict(config), sort_keys=True),
                 "now": str(self.clock.now),
                 "market": str(self.pace.market or ""),
@@ -233,7 +237,8 @@ def load_wires(
 
     Raises ``BadInput``: ``world/format``, ``world/tampered``.
     """
-    if not all(is_shallow(value) for value in data.meta.values()):
+    # A piece of a long text says nothing: whoever puts them together looks at the whole.
+    if not all(is_shallow(value) for key, value in data.meta.items() if "/" not in key):
         raise BadInput("world/format", reason="meta")
     try:
         fields = json.loads(data.meta["config"])
@@ -260,6 +265,7 @@ def load_wires(
         }
     except (KeyError, TypeError, ValueError, AttributeError, EscrowError) as error:
         raise BadInput("world/format", reason="meta") from error
+    kept = _kept(data.meta)
     parties = make_parties(config)
     clock = Clock(config.deployed_at)
     node = Node()
@@ -286,6 +292,7 @@ def load_wires(
     contracts = contracts_at(parties["operator"].address_bytes, nonce=0, chain=chain)
     wires = _connect(config, clock, node, chain, contracts, parties, vaults_of, answers, note)
     wires.streams.counters.update(data.streams)
+    wires.kept.update(kept)
     try:
         for label, (name, address) in extras.items():
             wires.extras[label] = _extra(label, name=name, address=address, chain=chain)
@@ -320,6 +327,19 @@ def load_wires(
 def is_label(label: str) -> bool:
     """May a contract be called so?"""
     return bool(_LABEL.fullmatch(label)) and label not in CONTRACTS
+
+
+def _kept(meta: Mapping[str, str]) -> dict[str, Kept]:
+    """The registers that a saved world kept. Raises ``BadInput("world/format")``."""
+    if "kept" not in meta:
+        return {}
+    try:
+        kept = read_kept(in_one("kept", meta))
+    except (KeyError, ValueError) as error:
+        raise BadInput("world/format", reason="kept") from error
+    if not all(map(is_label, kept)):
+        raise BadInput("world/format", reason="kept")
+    return kept
 
 
 def _extra(label: str, *, name: str, address: bytes, chain: Chain) -> Contract:

@@ -31,6 +31,7 @@ from escrow.adapters.bitcoin.vault import Vault, dust, parse_address
 from escrow.adapters.evm.contracts import Contract as OnChain
 from escrow.adapters.evm.contracts import deploy_one
 from escrow.adapters.store.codec import state_hash
+from escrow.adapters.store.kept import MAX_KEPT, Kept
 from escrow.adapters.store.world_file import WorldData, read_world, write_world
 from escrow.config import LoanDefaults, WorldConfig, block_time_offset
 from escrow.core.decide import decide
@@ -139,6 +140,11 @@ class World:
     def extras(self) -> Mapping[str, OnChain]:
         """What was deployed besides the contracts of every world, by label."""
         return self._wires.extras
+
+    @property
+    def kept(self) -> Mapping[str, Kept]:
+        """Registers that are kept with this world, by label (``keep``)."""
+        return self._wires.kept
 
     @property
     def loans(self) -> tuple[Deal, ...]:
@@ -357,16 +363,19 @@ class World:
     def transfer(
         self, *, by: str, to: str, btc: str | int, purpose: Purpose = Purpose.PURCHASE
     ) -> None:
-        """A holder passes free pledge tokens on, if the rules of today let it: they are asked
-        before anything moves. Raises ``Rejected``: ``eligibility/denied``, ``token/…``."""
+        """A holder passes free pledge tokens on, if the rules of today let it. Rules and token are
+        asked before anything is written down or moves. Raises ``Rejected``:
+        ``eligibility/denied``, ``token/…``."""
         sender, receiver, sats = self.party(by), self.party(to), parse_btc(btc)
+        pledge, move = self.evm.contracts.pledge, (receiver.address_bytes, sats)
         with self.act(by, "transfer", to=to, sats=sats, purpose=purpose.value):
-            self.engine.ask(
-                PLATFORM,
-                Transfer(self._role(by), self.now, sender.address, receiver.address, sats, purpose),
+            ask = Transfer(
+                self._role(by), self.now, sender.address, receiver.address, sats, purpose
             )
-            pledge = self.evm.contracts.pledge
-            pledge.send(sender.account, "transfer", receiver.address_bytes, sats)
+            decide(self.engine.deal(PLATFORM), ask)
+            pledge.call("transfer", *move, sender=sender.address_bytes)
+            self.engine.ask(PLATFORM, ask)
+            pledge.send(sender.account, "transfer", *move)
 
     def accept(self, loan: Deal | None = None, *, by: str | None = None) -> Deal:
         """The borrower signs too; the operator carries both signatures to the escrow book."""
@@ -963,8 +972,21 @@ class World:
 
     # --- to keep and to branch ---
 
+    def keep(self, label: str, register: Kept) -> None:
+        """From now on a register of miners, of assets or of traders is a part of this world:
+        ``kept[label]``, also when the world was saved and loaded or forked.
+
+        Raises ``BadInput``: ``keep/label``, also for a label that is taken; ``keep/kind``.
+        """
+        if label in self.kept or not is_label(label):
+            raise BadInput("keep/label", label=label[:40])
+        if not isinstance(register, Kept) or len(self.kept) >= MAX_KEPT:
+            raise BadInput("keep/kind", kind=type(register).__name__, most=MAX_KEPT)
+        self._wires.kept[label] = register
+
     def save(self, path: str | Path) -> None:
-        """Write the whole world to one SQLite file; what was there is replaced."""
+        """Write the whole world to one SQLite file; what was there is replaced. Raises
+        ``Refused("log/write")``; ``BadInput``: ``keep/words``, ``keep/size``; nothing was then."""
         write_world(path, self._data())
 
     @classmethod

@@ -9,15 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from escrow.core.units import Bps, Cents, Seconds
-
-
-class Status(Enum):
-    """Who says so."""
-
-    DISCLOSED = "disclosed"
-    """A source that can be looked up."""
-    ASSUMED = "assumed"
-    """Nobody: it is chosen, and every report says so."""
+from escrow.provenance import Parameter, assumed
 
 
 class Custody(Enum):
@@ -141,20 +133,6 @@ class Levels:
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter:
-    """Where a term of the type is from."""
-
-    name: str
-    """As in the file: ``levels.haircut``."""
-    value: str
-    """Its value and unit, as in the file."""
-    status: Status
-    """Disclosed or assumed."""
-    source: str
-    """Where; or why it is assumed."""
-
-
-@dataclass(frozen=True, slots=True)
 class Type:
     """A type of collateral."""
 
@@ -186,4 +164,4 @@ class Type:
     @property
     def assumed(self) -> tuple[Parameter, ...]:
         """What nobody has disclosed."""
-        return tuple(each for each in self.parameters if each.status is Status.ASSUMED)
+        return assumed(self.parameters)

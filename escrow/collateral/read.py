@@ -44,7 +44,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from escrow.collateral.fields import Page, Section
 from escrow.collateral.model import (
     ByAge,
     ByCapex,
@@ -62,7 +61,8 @@ from escrow.collateral.model import (
     Valuation,
 )
 from escrow.core.errors import BadInput
-from escrow.core.units import BPS, Bps, Seconds
+from escrow.core.units import BPS, DAY, Bps, Seconds
+from escrow.page import Page, Section
 from escrow.tables import MAX_FILE, shipped_bytes, shipped_names
 
 MAX_DAYS: Final = 30 * 365
@@ -123,13 +123,15 @@ def read_type(text: str | bytes) -> Type:
     Raises BadInput: ``collateral/format``, ``collateral/unknown-key``, ``collateral/missing-key``,
     ``collateral/value``, ``collateral/unit``, ``collateral/provenance``.
     """
-    page = Page(text)
+    page = Page(text, family="collateral")
     about = page.section("type")
-    kind = about.choice("valuation", _Kind)
-    custody = about.choice("custody", Custody)
+    kind = about.word("valuation", _Kind)
+    custody = about.word("custody", Custody)
     nothing = kind is _Kind.UNVERIFIABLE
     if (custody is Custody.NOWHERE) is not nothing:
-        raise about.bad("custody", reason="what counts is kept somewhere, the rest nowhere")
+        raise about.bad(
+            "collateral/value", "custody", reason="what counts is kept somewhere, the rest nowhere"
+        )
     sale = page.section("sale")
     found = Type(
         id=about.text("id", longest=40, pattern=_ID),
@@ -139,7 +141,7 @@ def read_type(text: str | bytes) -> Type:
         valuation=_valuation(kind, page.section("valuation")),
         levels=_NOTHING if nothing else _levels(page.section("levels")),
         limits=_limits(page.section("limits")),
-        lag=Seconds(0) if nothing else sale.days("lag", 0, MAX_DAYS),
+        lag=Seconds(0) if nothing else _days(sale, "lag", 0),
         discount=Bps(0) if nothing else sale.bps("discount", 0, BPS),
         costs=Bps(0) if nothing else sale.bps("costs", 0, BPS),
         custody=custody,
@@ -157,7 +159,7 @@ def _valuation(kind: _Kind, table: Section) -> Valuation:
             return ByFace(*_discount(table))
         case _Kind.AGE:
             points = table.pairs("curve", "day_bps", most=MAX_POINTS)
-            return ByAge(curve_of(points), table.days("max_age", 1, MAX_DAYS))
+            return ByAge(curve_of(points), _days(table, "max_age", 1))
         case _Kind.DELIVERIES:
             return ByDeliveries(*_discount(table))
         case _Kind.NAV:
@@ -169,7 +171,7 @@ def _valuation(kind: _Kind, table: Section) -> Valuation:
 
 
 def _discount(table: Section) -> tuple[Bps, Seconds]:
-    return table.bps("rate", 0, MAX_RATE), table.days("min_left", 0, MAX_DAYS)
+    return table.bps("rate", 0, MAX_RATE), _days(table, "min_left", 0)
 
 
 def curve_of(points: Sequence[tuple[int, int]]) -> Curve:
@@ -195,13 +197,24 @@ def _levels(table: Section) -> Levels:
     # As in the terms of a loan on coins: initial ≤ restore < call < liquidation < 100 %.
     initial = BPS - levels.haircut
     if not 0 < initial <= levels.restore < levels.call < levels.liquidation < BPS:
-        raise table.bad("haircut", reason="levels must rise: initial, restore, call, liquidation")
+        reason = "levels must rise: initial, restore, call, liquidation"
+        raise table.bad("collateral/value", "haircut", reason=reason)
     return levels
 
 
 def _limits(table: Section) -> Limits:
     names = ("whole", "issuer", "item")
-    found = {
-        name: Limit(*table.bps_or_cents(name, 0, BPS)) if name in table else None for name in names
-    }
-    return Limits(**found)
+    return Limits(**{name: _limit(table, name) if name in table else None for name in names})
+
+
+def _limit(table: Section, key: str) -> Limit:
+    """A share of the whole, or an amount of money as text."""
+    unit, found = table.term(key, "bps", "amount")
+    if unit == "bps":
+        return Limit(Bps(table.whole(key, found, 0, BPS)), None)
+    return Limit(None, table.cents(key, found))
+
+
+def _days(table: Section, key: str, low: int) -> Seconds:
+    """A time in whole days, as seconds; ``low`` is in days."""
+    return Seconds(DAY * table.number(key, "days", low, MAX_DAYS))

@@ -84,11 +84,14 @@ def _played(case: Case, *, rows: bool) -> dict[str, Any]:
 
 
 def _lines(shown: list[dict[str, Any]], counts: dict[str, int]) -> list[str]:
+    from escrow.core.errors import one_line
+
     width = max(len(each["case"]) for each in shown)
     lines = []
     for each in shown:
+        case = one_line(each["case"])
         about = each.get("why") or f"{each['type']}, {each['events']} events"
-        lines.append(f"{each['verdict']:<8} {each['case']:<{width}}  {about}")
+        lines.append(f"{each['verdict']:<8} {case:<{width}}  {about}")
         for row in each.get("rows", ()):
             amounts = "".join(f"{row[name]:>24}" for name in ("payoff", "notional", "accrued"))
             lines.append(f"  {row['at']}  {row['event']:<4}{amounts}")

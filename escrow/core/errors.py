@@ -452,7 +452,8 @@ CODES: Final[dict[str, str]] = {
     "dfa/exists": "this issue was decided before",
     "dfa/unknown": "no such issue or holder",
     "dfa/units": "fewer free units than asked, or a price out of range",
-    "dfa/limit": "a rule does not let this buyer buy so much",
+    "dfa/limit": "a rule lets this buyer buy, and not so much in one year",
+    "dfa/denied": "a rule does not let this buyer buy at all",
     "dfa/exchange": "holders trade through an exchange operator, and this is none",
     "dfa/hold": "no such hold of this creditor",
     "dfa/frozen": "a court ordered that these assets stay",
@@ -571,6 +572,10 @@ CODES: Final[dict[str, str]] = {
     "world/tampered": "the log's hash chain or a chain's data does not match",
     "world/closed": "this world was closed",
     "world/exists": "a file of that name is there",
+    "keep/label": "what a world keeps has a name of its own: letters, digits, spaces and dashes",
+    "keep/kind": "a world keeps registers of miners, assets and traders, and 64 at most",
+    "keep/words": "a register was told something that could not be read back",
+    "keep/size": "what is kept is too large for a world's file",
     "log/version": "another writer appended first",
     "log/write": "the log or the world's file cannot be written; nothing was",
     "message/value": "a value that no message can carry",
@@ -586,6 +591,11 @@ CODES: Final[dict[str, str]] = {
 """Code → what it means, one English phrase each."""
 
 
+def one_line(text: object) -> str:
+    """A text from outside as a terminal may show it: no control character, no end of line."""
+    return "".join(char if char.isprintable() else "?" for char in str(text))
+
+
 class EscrowError(Exception):
     """Base of every expected refusal: a stable ``code`` and the ``facts`` behind it."""
 
@@ -596,7 +606,7 @@ class EscrowError(Exception):
         super().__init__(code)
 
     def __str__(self) -> str:
-        shown = ", ".join(f"{name}={value}" for name, value in self.facts.items())
+        shown = ", ".join(f"{name}={one_line(value)}" for name, value in self.facts.items())
         return f"{self.code}: {CODES[self.code]}" + (f" ({shown})" if shown else "")
 
 

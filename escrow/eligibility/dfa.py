@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from escrow.core.eligibility import Gate, RuleBook, Value, refusal
+from escrow.core.eligibility import Denied, Gate, RuleBook, Value, check_book, refusal
 from escrow.core.errors import Rejected
 from escrow.core.regions.register import Purpose
 from escrow.core.units import MAX_CENTS, Cents, Seconds
 from escrow.eligibility.days import day_of
+from escrow.eligibility.told import Told, granted
 
 ASSET: Final = "dfa"
 """``asset`` of a purchase, as rules call it."""
@@ -73,9 +74,13 @@ class Order:
 class DfaOperator:
     """The system of one operator. What it refuses changes nothing."""
 
+    @granted
     def __init__(self, book: RuleBook, *, exchanges: tuple[str, ...] = ()) -> None:
         """``book``: the rules that purchases are asked by; ``exchanges``: operators through which
-        holders trade."""
+        holders trade. Raises BadInput("profile/value")."""
+        check_book(book)
+        self.told: list[Told] = []
+        """What it was told, see ``escrow.eligibility.told``."""
         self._book = book
         self._exchanges = exchanges
         self._issues: dict[str, Decision] = {}
@@ -111,6 +116,7 @@ class DfaOperator:
         """What a buyer paid for assets in a calendar year, kopecks."""
         return Cents(self._bought[buyer, year])
 
+    @granted
     def enter(self, investor: str, kind: InvestorClass) -> None:
         """An investor's class, or another class from now on; what it bought still counts. Raises
         ``Rejected``: ``dfa/name``, ``dfa/full``."""
@@ -120,6 +126,7 @@ class DfaOperator:
             raise Rejected("dfa/full", most=MAX_HOLDERS)
         self._classes[investor] = kind
 
+    @granted
     def issue(self, decision: Decision) -> None:
         """The issuer decides; all units are its own, unsold. Raises ``Rejected``: ``dfa/issue`` for
         a decision that makes no sense, ``dfa/exists``, ``dfa/full``."""
@@ -134,14 +141,17 @@ class DfaOperator:
         self._issues[decision.id] = decision
         self._units[decision.issuer, decision.id] = decision.units
 
+    @granted
     def buy(self, buyer: str, issue: str, units: int, *, at: Seconds) -> Cents:
         """From the issuer at the price of the decision; what was paid, kopecks. Raises
-        ``Rejected``: ``dfa/unknown``, ``dfa/units``, ``dfa/frozen``, ``dfa/limit``."""
+        ``Rejected``: ``dfa/unknown``, ``dfa/units``, ``dfa/frozen``; ``dfa/limit`` where less in
+        this year would do, ``dfa/denied`` where nothing would, with the rule and its reason."""
         decision = self._issue(issue)
         return self._pass(
             decision.issuer, buyer, decision, units, Cents(decision.price * units), at=at
         )
 
+    @granted
     def exchange(
         self,
         seller: str,
@@ -162,6 +172,7 @@ class DfaOperator:
             raise Rejected("dfa/units", price=price)
         return self._pass(seller, buyer, decision, units, Cents(price * units), at=at)
 
+    @granted
     def pledge(self, holder: str, issue: str, units: int, *, creditor: str) -> Hold:
         """An entry keeps units for a creditor. Raises ``Rejected``: ``dfa/unknown``, ``dfa/units``,
         ``dfa/frozen``."""
@@ -173,11 +184,13 @@ class DfaOperator:
         self._next += 1
         return hold
 
+    @granted
     def release(self, hold: int, *, by: str) -> None:
         """The creditor lets go. Raises ``Rejected``: ``dfa/hold`` for none of its own."""
         self._held(hold, by)
         del self._holds[hold]
 
+    @granted
     def realise(self, hold: int, *, by: str) -> Hold:
         """What is pledged passes to the creditor: a claim that is enforced is no purchase, so no
         limit is asked (assumed). Raises ``Rejected``: ``dfa/hold``, ``dfa/frozen``."""
@@ -188,6 +201,7 @@ class DfaOperator:
         self._units[held.creditor, held.issue] += held.units
         return held
 
+    @granted
     def freeze(self, holder: str, *, court: str, at: Seconds) -> Order:
         """A court orders that a holder's assets stay: nothing is bought, sold, pledged or realised.
         Raises ``Rejected``: ``dfa/unknown``, ``dfa/frozen``."""
@@ -196,6 +210,7 @@ class DfaOperator:
         order = self._orders[holder] = Order(holder, court, at)
         return order
 
+    @granted
     def unfreeze(self, holder: str, *, court: str) -> None:
         """The court that ordered it lifts it. Raises ``Rejected``: ``dfa/order``."""
         order = self._orders.get(holder)
@@ -210,25 +225,27 @@ class DfaOperator:
         self._check_free(seller, decision.id, units)
         self._check_not_frozen(buyer)
         year = day_of(at).year
-        asked: dict[str, Value] = {
-            "asset": ASSET,
-            "purpose": Purpose.PURCHASE.value,
-            "qualified": kind is InvestorClass.QUALIFIED,
-            "dfa_year_kopecks": self._bought[buyer, year] + paid,
-        }
-        denied = refusal(self._book, Gate.TRANSFER, asked, at=at)
+        bought = self._bought[buyer, year]
+        denied = self._denied(kind, bought + paid, at=at)
         if denied is not None:
-            raise Rejected(
-                "dfa/limit",
-                rule=denied.rule,
-                reason=denied.reason,
-                bought=self._bought[buyer, year],
-                asked=paid,
-            )
+            why = {"rule": denied.rule, "reason": denied.reason}
+            if self._denied(kind, 0, at=at) == denied:
+                raise Rejected("dfa/denied", **why)
+            raise Rejected("dfa/limit", **why, bought=bought, asked=paid)
         self._bought[buyer, year] += paid
         self._units[seller, decision.id] -= units
         self._units[buyer, decision.id] += units
         return paid
+
+    def _denied(self, kind: InvestorClass, in_year: int, *, at: Seconds) -> Denied | None:
+        """Why a buyer may not come to ``in_year`` kopecks of a year's purchases."""
+        asked: dict[str, Value] = {
+            "asset": ASSET,
+            "purpose": Purpose.PURCHASE.value,
+            "qualified": kind is InvestorClass.QUALIFIED,
+            "dfa_year_kopecks": in_year,
+        }
+        return refusal(self._book, Gate.TRANSFER, asked, at=at)
 
     def _issue(self, issue: str) -> Decision:
         if issue not in self._issues:

@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from escrow.core.eligibility import OTHER, Gate, RuleBook, Value, refusal
+from escrow.core.eligibility import OTHER, Gate, RuleBook, Value, check_book, refusal
 from escrow.core.errors import Rejected
 from escrow.core.regions.register import Purpose
 from escrow.core.units import Seconds
+from escrow.eligibility.told import Told, granted
 
 MAX_PARTIES: Final = 10_000
 NAMED: Final = {
@@ -43,11 +44,16 @@ class Trader:
 class Regime:
     """Who is known to the regime, and what it lets pass."""
 
+    @granted
     def __init__(self, book: RuleBook) -> None:
-        """``book``: the rules that payments are asked by."""
+        """``book``: the rules that payments are asked by. Raises BadInput("profile/value")."""
+        check_book(book)
+        self.told: list[Told] = []
+        """What it was told, see ``escrow.eligibility.told``."""
         self._book = book
         self._traders: dict[str, Trader] = {}
 
+    @granted
     def enter(self, trader: Trader) -> None:
         """Somebody is known, or known as something else from now on. Raises ``Rejected``:
         ``elr/trader`` for a name that is none, or a foreigner who is listed."""

@@ -24,6 +24,7 @@ from escrow.eligibility.days import (
     month_of,
 )
 from escrow.eligibility.inn import ENTITY, parse_inn
+from escrow.eligibility.told import Told, granted
 
 THRESHOLD_KWH: Final = 6_000
 """Most that an individual uses in a month without registration (decree 1469, secondary)."""
@@ -210,7 +211,10 @@ def _check_meter(meter_kwh: int) -> None:
 class MinerRegister:
     """The registry, and those who are not in it."""
 
+    @granted
     def __init__(self) -> None:
+        self.told: list[Told] = []
+        """What it was told, see ``escrow.eligibility.told``."""
         self._miners: dict[str, Miner] = {}
 
     @property
@@ -224,6 +228,7 @@ class MinerRegister:
             raise Rejected("miner/unknown", inn=inn[:20])
         return self._miners[inn]
 
+    @granted
     def add(
         self,
         inn: str,
@@ -246,6 +251,7 @@ class MinerRegister:
         _check_meter(meter_kwh)
         return self._keep(Miner(inn, kind, since, meter_kwh, banned_region))
 
+    @granted
     def read_meter(self, inn: str, month: Month, meter_kwh: int) -> Miner:
         """The meter at the end of the next month. Raises ``Rejected``: ``miner/unknown``,
         ``miner/month`` for any other month, ``miner/meter-back``, ``miner/meter``."""
@@ -260,6 +266,7 @@ class MinerRegister:
         reading = Reading(month, meter_kwh, meter_kwh - before)
         return self._keep(replace(miner, readings=(*miner.readings, reading)))
 
+    @granted
     def register(self, inn: str, *, at: Seconds) -> Miner:
         """A miner is entered. One that was struck off may be entered anew: when is not known, so
         that it may is assumed. Raises ``Rejected``: ``miner/unknown``, ``miner/registered``, also
@@ -272,6 +279,7 @@ class MinerRegister:
             raise Rejected("miner/banned-region", inn=inn)
         return self._keep(replace(miner, registered_at=at, delisted_at=None, ground=None))
 
+    @granted
     def report(
         self, inn: str, month: Month, *, at: Seconds, sats: Sats, addresses: tuple[str, ...]
     ) -> Report:
@@ -291,6 +299,7 @@ class MinerRegister:
         self._keep(replace(miner, reports=(*miner.reports, report)))
         return report
 
+    @granted
     def delist(self, inn: str, ground: Ground, *, at: Seconds) -> Miner:
         """A registered miner is struck off. Raises ``Rejected``: ``miner/unknown``,
         ``miner/not-registered``, also for a day before its entry."""

@@ -37,17 +37,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from escrow.core.errors import BadInput
 from escrow.core.units import BPS, MAX_CENTS, MAX_MONEY, MAX_TIME, Bps, Cents, Sats, Seconds
-from escrow.mining.fields import Section, check_known, parse, sections
 from escrow.mining.machines import MAX_AGE, Curve, Machine, check_curve
 from escrow.mining.network import MAX_HEIGHT, bits_of_difficulty
-from escrow.mining.provenance import Parameter
 from escrow.mining.units import Ghs, MilliJoules
+from escrow.page import Page, Section
+from escrow.provenance import Parameter, Status
 from escrow.tables import shipped_bytes
 
+MAX_TABLES: Final = 200
+"""Tables of one name."""
+MAX_WORDS: Final = 200
+"""Of a maker, a model or what a figure says, in characters."""
 MAX_POINTS: Final = 100
 """Points of a curve."""
 UNITS: Final = ("machines", "watts", "us_cents", "clients", "bps")
@@ -124,73 +128,75 @@ def read_catalogue(text: str | bytes) -> Catalogue:
     ``mining/value``, ``mining/unit``, ``mining/provenance``, ``mining/curve``, and
     ``mining/unknown`` for a machine of no curve.
     """
-    top = parse(text)
-    check_known(top, ("curve", "machine"))
-    curves = tuple(_curve(each) for each in sections(top, "curve"))
-    machines = tuple(_machine(each, curves) for each in sections(top, "machine"))
+    page = _page(text)
+    curves = tuple(_curve(name, each) for name, each in page.named("curve", most=MAX_TABLES))
+    machines = tuple(
+        _machine(name, each, curves) for name, each in page.named("machine", most=MAX_TABLES)
+    )
+    page.close()
     return Catalogue(machines, curves)
 
 
 def read_moments(text: str | bytes) -> tuple[Moment, ...]:
     """Moments of the network from TOML. Raises as ``read_catalogue``."""
-    top = parse(text)
-    check_known(top, ("moment",))
-    return tuple(
+    page = _page(text)
+    found = tuple(
         Moment(
-            id=each.id,
+            id=name,
             at=Seconds(each.number("at", "unix", 0, MAX_TIME)),
             height=each.number("height", "block", 0, MAX_HEIGHT - 1),
             bits=bits_of_difficulty(each.number("difficulty", "times", 1, 10**24)),
             fees=Sats(each.number("fees", "sats_per_block", 0, MAX_MONEY)),
-            parameters=each.close(),
+            parameters=tuple(each.parameters),
         )
-        for each in sections(top, "moment")
+        for name, each in page.named("moment", most=MAX_TABLES)
     )
+    page.close()
+    return found
 
 
 def read_figures(text: str | bytes) -> tuple[Figure, ...]:
     """Figures of companies from TOML. Raises as ``read_catalogue``."""
-    top = parse(text)
-    check_known(top, ("figure",))
-    return tuple(_figure(each) for each in sections(top, "figure"))
+    page = _page(text)
+    found = tuple(_figure(name, each) for name, each in page.named("figure", most=MAX_TABLES))
+    page.close()
+    return found
 
 
-def _curve(table: Section) -> Curve:
-    found = table.sourced("left", "day_bps")
-    if not isinstance(found, list) or not 1 <= len(found) <= MAX_POINTS:
-        raise table.bad("left", reason="not a list of points", most=MAX_POINTS)
-    curve = Curve(table.id, tuple(_point(table, each) for each in found), table.close())
+def _page(text: str | bytes) -> Page:
+    return Page(text, family="mining", statuses=tuple(Status))
+
+
+def _curve(name: str, table: Section) -> Curve:
+    points = tuple(
+        (table.whole("left", day, 0, MAX_AGE), Bps(table.whole("left", left, 0, BPS)))
+        for day, left in table.pairs("left", "day_bps", most=MAX_POINTS)
+    )
+    curve = Curve(name, points, tuple(table.parameters))
     check_curve(curve)
     return curve
 
 
-def _point(table: Section, found: Any) -> tuple[int, Bps]:
-    if not isinstance(found, list) or len(found) != 2:
-        raise table.bad("left", reason="a point is [day, bps]")
-    day = table.whole("left", found[0], 0, MAX_AGE)
-    return day, Bps(table.whole("left", found[1], 0, BPS))
-
-
-def _machine(table: Section, curves: Sequence[Curve]) -> Machine:
-    name = table.sourced("curve", "id")
+def _machine(name: str, table: Section, curves: Sequence[Curve]) -> Machine:
+    _, curve = table.term("curve", "id")
     return Machine(
-        id=table.id,
-        maker=table.text("maker"),
-        model=table.text("model"),
+        id=name,
+        maker=table.text("maker", longest=MAX_WORDS),
+        model=table.text("model", longest=MAX_WORDS),
         hash_rate=Ghs(table.number("hash_rate", "gh_s", 1, 10**9)),
         efficiency=MilliJoules(table.number("efficiency", "mj_per_th", 1, 10**9)),
         price_per_th=Cents(table.number("price", "us_cents_per_th", 0, MAX_CENTS)),
-        curve=_named(curves, str(name)),
-        parameters=table.close(),
+        curve=_named(curves, str(curve)),
+        parameters=tuple(table.parameters),
     )
 
 
-def _figure(table: Section) -> Figure:
-    says, unit = table.text("says"), table.text("unit")
+def _figure(name: str, table: Section) -> Figure:
+    says, unit = table.text("says", longest=MAX_WORDS), table.text("unit", longest=MAX_WORDS)
     if unit not in UNITS:
-        raise table.bad("unit", reason="none of " + " ".join(UNITS))
+        raise table.bad("mining/value", "unit", reason="none of " + " ".join(UNITS))
     value = table.number("figure", unit, 0, MAX_CENTS)
-    return Figure(table.id, says, unit, value, table.close())
+    return Figure(name, says, unit, value, tuple(table.parameters))
 
 
 class _Named(Protocol):

@@ -9,8 +9,8 @@ from typing import Final
 
 from escrow.core.errors import BadInput
 from escrow.core.units import BPS, Bps, Cents, muldiv_down, muldiv_up
-from escrow.mining.provenance import Parameter
 from escrow.mining.units import GHS_IN_THS, MICRO, Ghs, MicroWatts, MilliJoules
+from escrow.provenance import Parameter
 
 MAX_AGE: Final = 36_500
 """Days: a century."""

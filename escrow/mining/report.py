@@ -11,10 +11,10 @@ from escrow.mining.meter import month_bounds
 from escrow.mining.network import difficulty_of
 from escrow.mining.path import NetworkPath, earned
 from escrow.mining.pool import Balance, PoolTerms, Scheme, credit
-from escrow.mining.provenance import Parameter, doubtful
 from escrow.mining.site import Site
 from escrow.mining.tax import day_of
 from escrow.mining.units import UTC, WH_IN_KWH, Ghs, WattHours
+from escrow.provenance import Parameter, doubtful
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,9 +74,13 @@ def _check_calls(product: Product, refuse: Refuse) -> None:
         if product.initial > Fraction(most, WAD):
             reason = "above what the bands cover"
             raise refuse("product/ladder", "levels.initial", reason=reason)
-    cures = [(n, call.cure) for n, call in enumerate(product.calls, start=1) if call.cure]
+    cures = [
+        (n, call.cure) for n, call in enumerate(product.calls, start=1) if call.cure is not None
+    ]
+    if not (soft or cures or product.immediate) and product.repayment.pays is Pays.OPEN:
+        raise refuse("product/ladder", "liquidation.kind", reason="nothing ever leads to it")
     for (_, slow), (n, fast) in pairwise(cures):
-        if slow is not None and fast is not None and fast > slow:
+        if fast > slow:
             reason = "a higher call leaves more time than a lower one"
             raise refuse("product/ladder", f"call[{n}].cure", reason=reason)
 

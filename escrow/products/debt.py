@@ -103,6 +103,9 @@ class Owing:
         if ran <= 0:
             return self._acc, self._late
         acc = min(self._acc + self.principal * self._rate * ran, MAX_INTEREST_ACC)
+        if self._rate < 0:
+            # Nobody owes less than nothing.
+            acc = max(acc, -self.principal * INTEREST_DEN)
         if not self._overdue:
             return acc, self._late
         return acc, self._late + self._overdue * self._plan.late_bps * ran

@@ -11,6 +11,7 @@ from fractions import Fraction
 
 from escrow.core.units import Bps, Cents, Seconds
 from escrow.products.level import Level
+from escrow.provenance import Parameter, assumed
 from escrow.schedules.accrual import Fixing
 from escrow.schedules.plan import Plan
 
@@ -206,20 +207,6 @@ class Repayment:
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter:
-    """Where a term of the product is from."""
-
-    name: str
-    """As in the file: ``levels.restore``, ``call[1].level``."""
-    disclosed: bool
-    """Published by the lender or in its code; else assumed."""
-    source: str
-    """Where; or why it is assumed."""
-    line: int
-    """In the file, from 1."""
-
-
-@dataclass(frozen=True, slots=True)
 class Product:
     """A loan product."""
 
@@ -263,4 +250,4 @@ class Product:
     @property
     def assumed(self) -> tuple[Parameter, ...]:
         """What was not disclosed."""
-        return tuple(each for each in self.parameters if not each.disclosed)
+        return assumed(self.parameters)

@@ -88,8 +88,9 @@ from escrow.core.bands import MAX_BANDS, MIN_BANDS
 from escrow.core.errors import BadInput
 from escrow.core.terms import MAX_BONUS, MAX_SPAN
 from escrow.core.units import BPS, DAY, Bps, Cents, Seconds
+from escrow.page import Page, Section
 from escrow.products.check import check
-from escrow.products.fields import Page, Section
+from escrow.products.fields import cents, level, ratio
 from escrow.products.model import (
     Basis,
     Call,
@@ -162,30 +163,30 @@ def read_product(text: str | bytes) -> Product:
     ``product/missing-key``, ``product/value``, ``product/unit``, ``product/provenance``, and what
     ``check`` and ``read_repayment`` raise; ``at`` and ``line`` say where.
     """
-    page = Page(text)
+    page = Page(text, family="product")
     about, levels = page.section("product"), page.section("levels")
     repayment = read_repayment(page)
     size = page.section("size")
     calls = tuple(_call(each) for each in page.sections("call", most=4))
-    initial = levels.ratio("initial")
+    initial = ratio(levels, "initial")
     product = Product(
         id=about.text("id", longest=40, pattern=_ID),
         title=about.text("title", longest=100),
         in_words=about.text("in_words", longest=1_000),
         basis=levels.choice("basis", Basis),
         initial=initial,
-        notices=tuple(each.level("level") for each in page.sections("notice", most=8)),
+        notices=tuple(level(each, "level") for each in page.sections("notice", most=8)),
         calls=calls,
-        restore=levels.ratio("restore") if calls else initial,
+        restore=ratio(levels, "restore") if calls else initial,
         cure_by=levels.choice("cure_by", CureBy) if calls else CureBy.BOTH,
         lapse=levels.choice("lapse", Lapse) if calls else Lapse.WHILE_REACHED,
-        immediate=levels.level("immediate") if "immediate" in levels else None,
+        immediate=level(levels, "immediate") if "immediate" in levels else None,
         liquidation=_liquidation(page.section("liquidation")),
         price=_price(page.section("price")),
         repayment=repayment,
-        confirmations=page.section("custody").count("confirmations", 0, 100),
-        least=size.cents("least") if "least" in size else None,
-        most=size.cents("most") if "most" in size else None,
+        confirmations=page.section("custody").number("confirmations", "count", 0, 100),
+        least=cents(size, "least") if "least" in size else None,
+        most=cents(size, "most") if "most" in size else None,
         parameters=tuple(page.parameters),
     )
     page.close()
@@ -194,10 +195,10 @@ def read_product(text: str | bytes) -> Product:
 
 
 def _call(table: Section) -> Call:
-    level = table.level("level")
+    reached = level(table, "level")
     cure = table.span_or_none("cure", 0, MAX_SPAN)
     dwell = table.span("dwell", 0, MAX_SPAN) if "dwell" in table else Seconds(0)
-    return Call(level, cure, dwell)
+    return Call(reached, cure, dwell)
 
 
 def _liquidation(table: Section) -> Liquidation:
@@ -207,16 +208,20 @@ def _liquidation(table: Section) -> Liquidation:
         case _Kind.MARKET:
             return MarketSale(table.bps("fee", 0, MAX_BONUS))
         case _Kind.PARTIAL:
-            target = table.ratio("target") * BPS
+            target = ratio(table, "target") * BPS
             if target.denominator != 1 or target >= BPS:
                 raise table.bad("product/value", "target", reason="not whole bps below 10000")
             fee = table.bps("fee", 0, MAX_BONUS)
             return PartialSale(Bps(int(target)), fee, _optional(table, "full_below"))
         case _Kind.THIRD_PARTY:
+            close = table.bps("close", 1, BPS)
+            # 50 for a half: nobody may cover a hundredth of a debt and no more.
+            if close <= 100:
+                raise table.bad("product/unit", "close", reason="percent for bps", bps=close)
             return ThirdParty(
                 table.bps("bonus", 0, MAX_BONUS),
-                table.bps("close", 1, BPS),
-                table.ratio("full_at") if "full_at" in table else None,
+                close,
+                ratio(table, "full_at") if "full_at" in table else None,
                 _optional(table, "full_below"),
                 _optional(table, "min_left"),
             )
@@ -231,8 +236,8 @@ def _liquidation(table: Section) -> Liquidation:
             )
         case _Kind.BANDS:
             return SoftBands(
-                table.count("count", MIN_BANDS, MAX_BANDS),
-                table.count("steepness", 2, 10_000),
+                table.number("count", "count", MIN_BANDS, MAX_BANDS),
+                table.number("steepness", "count", 2, 10_000),
                 table.bps("fee", 0, 1_000),
                 table.bps("stride", 1, 1_000),
                 table.bps("loan_discount", 0, BPS - 1),
@@ -241,17 +246,17 @@ def _liquidation(table: Section) -> Liquidation:
 
 
 def _optional(table: Section, key: str) -> Cents:
-    return table.cents(key) if key in table else Cents(0)
+    return cents(table, key) if key in table else Cents(0)
 
 
 def _price(table: Section) -> PriceRule:
-    sources = table.count("sources", 1, 100)
+    sources = table.number("sources", "count", 1, 100)
     return PriceRule(
         sources,
-        table.count("quorum", 1, sources),
+        table.number("quorum", "count", 1, sources),
         table.span("heartbeat", 1, 7 * DAY),
         table.bps("deviation", 0, BPS),
-        table.count("to_call", 1, sources),
+        table.number("to_call", "count", 1, sources),
     )
 
 

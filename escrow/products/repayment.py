@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from escrow.core.errors import BadInput
 from escrow.core.terms import MAX_BONUS, MAX_RATE
-from escrow.core.units import HOUR, YEAR, Bps, Seconds
-from escrow.products.fields import Page, Section
+from escrow.core.units import BPS, HOUR, YEAR, Bps, Seconds
+from escrow.page import Page, Section
+from escrow.products.fields import period
 from escrow.products.model import Pays, Repayment
 from escrow.schedules.accrual import Fixing, moment, rate_at
 from escrow.schedules.calendars import Calendar, Convention
@@ -63,6 +64,10 @@ def read_repayment(page: Page) -> Repayment:
     every = table.span("every", 0, MAX_TERM) if pays is Pays.EVERY else None
     if every == 0:
         raise table.bad("product/endless", "every", reason="no time between two payments")
+    runs = every or term
+    if runs is not None and -rate * runs >= BPS * YEAR:
+        reason = "nothing of the principal would be owed"
+        raise table.bad("product/rate", "rate", rate_bps=rate, reason=reason)
     fee, grace = table.bps("fee", 0, MAX_BONUS), table.span("grace", 0, YEAR)
     late = Bps(0) if pays is Pays.OPEN else _late(table)
     return Repayment(pays, rate, fee, term, every, grace, late)
@@ -78,11 +83,11 @@ def _by_the_calendar(page: Page, table: Section, pays: Pays) -> Repayment:
         raise table.bad("product/endless", "term", reason=f"{pays.value} needs a term")
     more: dict[str, Any] = {}
     if kind is not Kind.BULLET:
-        more["every"] = table.period("every", repeats=True)
-        more["capitalise"] = table.period("capitalise") if "capitalise" in table else ""
+        more["every"] = period(table, "every", repeats=True)
+        more["capitalise"] = period(table, "capitalise") if "capitalise" in table else ""
     if floats:
         kind = Kind.FLOATING if kind is Kind.INTEREST_ONLY else kind
-        more["reset"] = table.period("reset", repeats=True)
+        more["reset"] = period(table, "reset", repeats=True)
         for bound in ("floor", "cap"):
             more[f"{bound}_bps"] = table.bps(bound, 0, MAX_RATE) if bound in table else None
     if "calendar" in table or "convention" in table:
@@ -95,7 +100,7 @@ def _by_the_calendar(page: Page, table: Section, pays: Pays) -> Repayment:
     plan = Plan(
         kind,
         rate,
-        term=table.period("term"),
+        term=period(table, "term"),
         day_count=table.choice("day_count", DayCount),
         prepayment=table.choice("prepayment", Prepayment),
         **more,
@@ -127,7 +132,10 @@ def _check(table: Section, plan: Plan) -> None:
         end = last_day(plan, first=_PROBE)
         if end > add(_PROBE, period=parse_period(f"P{MAX_TERM // YEAR}Y")):
             raise table.bad("product/value", "term", reason="out of range", most="P30Y")
-        slots_of(plan, first=_PROBE, end=end)
+        slots = slots_of(plan, first=_PROBE, end=end)
+        if plan.capitalise and not any(each.capitalises for each in slots[:-1]):
+            reason = "no payment but the last falls within it"
+            raise table.bad("product/schedule", "capitalise", reason=reason)
     except BadInput as error:
         if error.code.startswith("product/"):
             raise

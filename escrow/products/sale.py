@@ -128,6 +128,14 @@ def time_to_take(kind: DutchAuction) -> Seconds:
     return Seconds(steps_to_par(kind) * kind.step)
 
 
+def for_the_debt(split: Split, *, bonus: Bps, price: PriceE8) -> Sats:
+    """Coins of a take-over that are the debt's worth; the rest of those seized is the penalty.
+    Where there is none, the last coins, worth less than a cent, are for the debt too."""
+    if not bonus:
+        return split.seized
+    return Sats(min(split.seized, muldiv_up(split.repaid, CENTS_SCALE, price)))
+
+
 def sell(
     kind: Liquidation,
     *,
@@ -160,7 +168,7 @@ def sell(
     worth = value_down(split.seized, price=price)
     kept = taken = Sats(0)
     if isinstance(kind, TakeOver):
-        taken = Sats(min(split.seized, muldiv_up(split.repaid, CENTS_SCALE, price)))
+        taken = for_the_debt(split, bonus=kind.bonus_bps, price=price)
         kept = Sats(split.seized - taken)
     return Sale(
         at=at,

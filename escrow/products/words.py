@@ -61,7 +61,7 @@ def describe(product: Product) -> dict[str, object]:
         "parameters": [
             {
                 "name": each.name,
-                "status": "disclosed" if each.disclosed else "assumed",
+                "status": each.status.value,
                 "source": each.source,
                 "line": each.line,
             }
@@ -144,8 +144,8 @@ def _sale(kind: Liquidation) -> str:
         case SoftBands():
             return (
                 f"Coins turn to cash over {kind.count} bands, each a {kind.steepness}th wide, and "
-                f"back; the rest is sold when they come to less than the debt and "
-                f"{_percent(kind.liquidation_discount)}."
+                f"back; the rest is sold when {_percent(BPS - kind.liquidation_discount)} of what "
+                "they come to is less than the debt."
             )
         case _:
             assert_never(kind)

@@ -202,7 +202,7 @@ def last_day(
 ) -> date:
     """The day on which it ends, before it is shifted. Raises as ``schedule``."""
     length = plan.length
-    end = None if length is None else add(first, period=length)
+    end = None if length is None else add(first, period=length, end_of_month=plan.end_of_month)
     if called_at is not None:
         called = add(day_of(called_at), period=parse_period(plan.notice))
         end = called if end is None else min(end, called)
@@ -220,7 +220,10 @@ def slots_of(plan: Plan, *, first: date, end: date) -> tuple[Slot, ...]:
     dates = _dates(plan, first, end)
     if len(dates) > MAX_INSTALMENTS:
         raise BadInput("schedule/endless", instalments=len(dates), most=MAX_INSTALMENTS)
-    until = add(first, period=parse_period(plan.capitalise)) if plan.capitalise else first
+    until = first
+    if plan.capitalise:
+        length = parse_period(plan.capitalise)
+        until = add(first, period=length, end_of_month=plan.end_of_month)
     slots: list[Slot] = []
     begin = first
     for day in dates:

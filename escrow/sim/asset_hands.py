@@ -12,8 +12,10 @@ import json
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Final
 
+from escrow.adapters.evm.bundle import send_all
 from escrow.collateral.items import Coins, Item, Revenue, units_of
 from escrow.collateral.realise import Split
 from escrow.core.errors import BadInput, EscrowError, Rejected
@@ -55,7 +57,7 @@ class Hands:
 
     def __init__(self, world: World, terms: DeskTerms, *, label: str) -> None:
         """Deploys a register of assets under ``label`` and admits the parties to it. Raises as
-        ``World.deploy``."""
+        ``World.deploy``, and BadInput("input/unknown-party") before that."""
         self.world, self.terms, self.label = world, terms, label
         self.loan = hashlib.sha256(f"{label} {terms} {world.now}".encode()).digest()
         """Name of the loan in the register."""
@@ -63,11 +65,12 @@ class Hands:
         self._kept: set[str] = set()
         """Coins whose tokens the notary has."""
         offices = ("registrar", "authority", "registrar", terms.notary)
-        addresses = (world.party(name).address_bytes for name in offices)
+        addresses = [self._address(name) for name in offices]
+        admitted = [self._address(name) for name in (terms.borrower, terms.lender, _BUYER)]
         self.register = world.deploy(_REGISTER, *addresses, label=label)
         with world.act("registrar", "admit", register=label):
-            for name in (terms.borrower, terms.lender, _BUYER):
-                self._send("registrar", "admit", self._address(name), _FOR_EVER)
+            for address in admitted:
+                self._send("registrar", "admit", address, _FOR_EVER)
 
     # --- things ---
 
@@ -109,11 +112,15 @@ class Hands:
         return self._lien(item)[2]
 
     def declare(self, items: Iterable[Item]) -> None:
-        """The notary declares the default of the loan that these are held for."""
+        """The notary declares the default of the loan that these are held for, of all or none."""
         owner, notary = self._address(self.terms.borrower), self.terms.notary
         with self.world.act(notary, "declare", pool=self.label):
-            for item in items:
-                self._send(notary, "declare", _asset(item), owner, True)
+            account, send = self.world.party(notary).account, self.register.send
+            assets = [_asset(item) for item in items]
+            send_all(
+                self.world.evm.chain,
+                *(partial(send, account, "declare", asset, owner, True) for asset in assets),
+            )
 
     # --- coins ---
 

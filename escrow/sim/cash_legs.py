@@ -13,9 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from escrow.actors.oracle import Oracle
+from escrow.adapters.evm.bundle import rehearse, send_all
 from escrow.adapters.evm.cash_orders import ORDER, PAYMENT, sign_order
 from escrow.adapters.evm.contracts import ZERO, Contract
 from escrow.core.errors import Rejected
@@ -114,8 +116,8 @@ def open_wallets(
     accounts: Iterable[str | bytes],
     operator: str = "operator",
 ) -> None:
-    """Set the limits of a class and open wallets of it, for parties or contracts' addresses.
-    Raises ``BadInput("input/unknown-party")`` before any is opened; ``Rejected``: ``wallet/…``,
+    """Set the limits of a class and open wallets of it, for parties or contracts' addresses: all
+    or none. Raises ``BadInput("input/unknown-party")``; ``Rejected``: ``wallet/…``,
     ``token/receiver``."""
     account = world.party(operator).account
     owners = [
@@ -123,10 +125,13 @@ def open_wallets(
     ]
     with world.act(operator, "open-wallets", token=token.call("symbol"), kind=kind):
         values = limits.balance, limits.payment, limits.period
+        sendings = []
         if token.call("limits_of", kind) != values:
-            token.send(account, "set_limits", kind, *values)
-        for owner in owners:
-            token.send(account, "open_wallet", owner, kind, MAX_TIME)
+            sendings.append(partial(token.send, account, "set_limits", kind, *values))
+        sendings += [
+            partial(token.send, account, "open_wallet", owner, kind, MAX_TIME) for owner in owners
+        ]
+        send_all(world.evm.chain, *sendings)
 
 
 def issue(world: World, token: Contract, *, to: str, cents: Cents) -> None:
@@ -186,7 +191,7 @@ def settle_cross_border(
     by: str = "operator",
 ) -> str:
     """Two parties sign one order, each approves its leg, and ``by`` carries it: both legs move in
-    one transaction, or neither. The order's name.
+    one transaction, or neither, and then no leg is approved. The order's name.
 
     Delivery versus payment where one leg is the pledge token, payment versus payment between two
     currencies. Pledge tokens pass by the rules of today, for ``purpose``, as ``World.transfer``
@@ -225,10 +230,18 @@ def settle_cross_border(
         signed = [
             sign_order(party.account, order=order, domain=settlement.domain) for party in parties
         ]
-        for give, party in zip((first, second), parties, strict=True):
-            give.token.send(party.account, "approve", settlement.address, give.amount)
+        approve = [
+            partial(give.token.send, party.account, "approve", settlement.address, give.amount)
+            for give, party in zip((first, second), parties, strict=True)
+        ]
+        settle = partial(
+            settlement.send, world.party(by).account, "settle", ORDER.values(order), *signed
+        )
+        rehearse(world.evm.chain, *approve, settle)
+        for each in approve:
+            each()
     with world.act(by, "settle", order=name):
-        settlement.send(world.party(by).account, "settle", ORDER.values(order), *signed)
+        settle()
     return name
 
 

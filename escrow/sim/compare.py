@@ -18,7 +18,7 @@ from escrow.adapters.price.files import Quote, stream_prices
 from escrow.adapters.price.walk import walk_prices
 from escrow.core.errors import BadInput, Rejected
 from escrow.core.terms import MAX_PRINCIPAL
-from escrow.core.units import Cents, PriceE8, Seconds
+from escrow.core.units import MAX_MONEY, Cents, PriceE8, Seconds
 from escrow.products.ladder import Ladder
 from escrow.products.model import Product
 from escrow.products.outcome import Habit, Outcome
@@ -85,8 +85,8 @@ def compare(
     """The same loan under each product: drawn at the first price, followed to the last.
 
     Raises BadInput: ``compare/twice`` for two products of one id; ``compare/loan`` for no
-    product, too many, a principal that no loan can have or coins too few; ``prices/empty`` for
-    no price or one alone; whatever the stream of prices raises.
+    product, too many, a principal that no loan can have, coins too few or more than there are;
+    ``prices/empty`` for no price or one alone; whatever the stream of prices raises.
     """
     ids = [product.id for product in products]
     for place, name in enumerate(ids):
@@ -126,11 +126,15 @@ def compare(
 
 def _drawn(product: Product, first: Quote, *, principal: Cents, habit: Habit | None) -> Ladder:
     try:
-        return Ladder(product, principal=principal, at=first.at, price=first.price, habit=habit)
+        drawn = Ladder(product, principal=principal, at=first.at, price=first.price, habit=habit)
     except Rejected as error:
         raise BadInput(
             "compare/loan", product=product.id, reason=error.code, **error.facts
         ) from error
+    sats = drawn.outcome().sats_pledged
+    if sats > MAX_MONEY:
+        raise BadInput("compare/loan", product=product.id, sats=sats, most=MAX_MONEY)
+    return drawn
 
 
 class _Path:

@@ -12,10 +12,12 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Final
 
 from escrow.actors.own_coins import OwnCoins, prove_own
 from escrow.adapters.bitcoin.vault import address_of
+from escrow.adapters.evm.bundle import rehearse
 from escrow.core.decide import decide
 from escrow.core.errors import BadInput, Rejected
 from escrow.core.regions.loan import Liquidated
@@ -38,6 +40,7 @@ from escrow.deal import Deal
 from escrow.parse import parse_btc, parse_cents
 from escrow.world import World
 
+_ANY_PRICE: Final = 2**256 - 1
 _DEPOSIT: Final = "fund-deposit"
 """The verb under which the world's acts tell what came in."""
 
@@ -219,17 +222,22 @@ class ReserveFund:
         return event.split
 
     def buy(self, loan: Deal, *, btc: str | int) -> Purchase:
-        """Buy a lot of an auction as the last buyer, if its limits let it.
+        """Buy a lot of an auction as the last buyer, if its limits let it. What would be refused
+        leaves no allowance.
 
         Raises ``Rejected``: ``fund/price``, ``fund/lot``, ``fund/day``, ``fund/share``; and as
         ``World.take``.
         """
         split = self.quote(loan, btc=btc)
         self.check(split)
-        parts, paid = self._world.evm.contracts, split.repaid + split.fee
+        evm, account, paid = self._world.evm, self._party.account, split.repaid + split.fee
+        cash, book = evm.contracts.cash, evm.contracts.book
+        # No more than this lot: a price that rises meanwhile finds nothing to spend.
+        approve = partial(cash.send, account, "approve", book.address, paid)
+        take = partial(evm.book, account, "take", loan.terms, parse_btc(btc), _ANY_PRICE)
         with self._world.act(self.name, "approve", cents=paid):
-            # No more than this lot: a price that rises meanwhile finds nothing to spend.
-            parts.cash.send(self._party.account, "approve", parts.book.address, paid)
+            rehearse(evm.chain, approve, take)
+            approve()
         self._world.take(loan, by=self.name, btc=btc)
         return self.purchases[-1]
 

@@ -15,8 +15,10 @@ cannot be pledged to a loan or paid out in coins.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
+from escrow.adapters.evm.bundle import send_all
 from escrow.adapters.evm.contracts import Contract, Contracts
 from escrow.core.errors import BadInput
 from escrow.core.units import MAX_TIME, Bps, Cents, Sats
@@ -182,12 +184,16 @@ class Market:
         return self._world.evm.contracts
 
     def _spending(self, by: str, verb: str, token: Contract, amount: int, *args: object) -> Receipt:
-        """An allowance for just this, then the verb that spends it; its arguments are the amount
-        where nothing else is given."""
+        """An allowance for just this, then the verb that spends it, or neither; its arguments are
+        the amount where nothing else is given."""
         account = self._world.party(by).account
         with self._world.act(by, _said(verb), amount=amount):
-            token.send(account, "approve", self.contract.address, amount)
-            return self.contract.send(account, verb, *(args or (amount,)))
+            _, receipt = send_all(
+                self._world.evm.chain,
+                partial(token.send, account, "approve", self.contract.address, amount),
+                partial(self.contract.send, account, verb, *(args or (amount,))),
+            )
+            return receipt
 
 
 def _said(verb: str) -> str:

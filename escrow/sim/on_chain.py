@@ -23,11 +23,12 @@ from escrow.core.realise import auction_start
 from escrow.core.regions.loan import CallCured, Indebted, Liquidated, MarginCalled
 from escrow.core.sales import auction_price
 from escrow.core.terms import Liquidation
-from escrow.core.units import Cents, PriceE8, Sats, Seconds, muldiv_up
+from escrow.core.units import Cents, PriceE8, Sats, Seconds
 from escrow.deal import Deal
 from escrow.products.ladder import Ladder
 from escrow.products.model import Product
 from escrow.products.outcome import Outcome
+from escrow.products.sale import for_the_debt
 from escrow.sim.on_chain_policy import Lender, Refusal
 from escrow.sim.on_chain_rules import Enforced, enforced, stated
 from escrow.sim.on_chain_terms import Plan, check, plan_of
@@ -217,7 +218,8 @@ def _read(world: World, deal: Deal, plan: Plan, *, pledged: Sats, last: Seconds)
     for each in sales:
         if plan.penalty:
             # The debt's worth of coins is the lender's for the debt, the rest its penalty.
-            taken = min(each.split.seized, muldiv_up(each.split.repaid, 10**14, each.price))
+            bonus = deal.terms.bonus_bps
+            taken = for_the_debt(each.split, bonus=bonus, price=each.price)
             found["sats_to_lender"] += taken
             found["sats_fees"] += each.split.seized - taken
         else:

@@ -18,11 +18,9 @@ The numbers of a pilot are a TOML file, each with where it comes from; what nobo
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from enum import Enum
+from dataclasses import dataclass, field, replace
 from importlib import import_module, resources
 from typing import Any, Final, Protocol, TypeVar, cast
 
@@ -30,7 +28,9 @@ from escrow.config import WorldConfig
 from escrow.core.errors import BadInput, EscrowError, Refused
 from escrow.core.units import Seconds
 from escrow.parse import parse_time
+from escrow.provenance import Parameter, Status
 from escrow.sim.toml import Table
+from escrow.tables import tables
 from escrow.world import World
 
 PILOTS: Final[tuple[str, ...]] = (
@@ -50,15 +50,7 @@ PILOTS: Final[tuple[str, ...]] = (
 
 _T = TypeVar("_T")
 _MAX_TERMS: Final = 200
-
-
-class Status(Enum):
-    """Who says so."""
-
-    DISCLOSED = "disclosed"
-    """A source that can be looked up."""
-    ASSUMED = "assumed"
-    """Nobody: it is chosen, and every report says so."""
+_STATUSES: Final = {each.value: each for each in (Status.DISCLOSED, Status.ASSUMED)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +61,12 @@ class Term:
     value: int | str
     status: Status
     source: str
+
+
+def terms_of(parameters: Iterable[Parameter], *, of: str = "") -> Iterator[Term]:
+    """Figures that ship with the package, as terms; ``of`` goes before their names."""
+    for each in parameters:
+        yield Term(of + each.name, each.value, each.status, each.source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +82,15 @@ class Plan:
     simulated: tuple[str, ...]
     not_claimed: tuple[str, ...]
     terms: Mapping[str, Term]
-    figures: tuple[str, ...] = ()
-    """What the package's own figures assume, a line each: of machines, of the network."""
 
     @property
     def assumed(self) -> tuple[str, ...]:
         """What nobody has disclosed, a line each."""
-        own = (
+        return tuple(
             f"{each.name} = {each.value}: {each.source}"
             for each in self.terms.values()
             if each.status is Status.ASSUMED
         )
-        return (*own, *self.figures)
 
     def integer(self, name: str, low: int, high: int) -> int:
         """A term that is a whole number from ``low`` to ``high``. Raises
@@ -202,6 +197,11 @@ class Pilot:
         lawful = not any(world.engine.broken for world in worlds)
         return lawful and all(each.holds for each in self.checks)
 
+    def adopt(self, terms: Iterable[Term]) -> None:
+        """These are terms of the plan too, so that the report says what of them is assumed."""
+        more = {each.name: each for each in terms}
+        self.plan = replace(self.plan, terms={**self.plan.terms, **more})
+
     def _tell(
         self, actor: str, verb: str, text: str, facts: Mapping[str, int | str], *, refused: str
     ) -> None:
@@ -231,10 +231,7 @@ def load_plan(name: str) -> Plan:
 
 def read_plan(text: str) -> Plan:
     """Read a pilot's file from text. Raises ``BadInput``: ``scenario/…``, ``input/time``."""
-    try:
-        top = Table(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
-        raise BadInput("scenario/format", reason=str(error)[:120]) from error
+    top = Table(tables(text, code="scenario/format"))
     about, terms = top.table("pilot"), top.table("terms")
     if len(terms.keys) > _MAX_TERMS:
         raise BadInput("scenario/format", reason="too many terms", most=_MAX_TERMS)
@@ -255,7 +252,7 @@ def _term(name: str, table: Table) -> Term:
     return Term(
         name=name,
         value=table.word("value"),
-        status=table.choice("status", Status),
+        status=table.one_of("status", _STATUSES),
         source=table.text("source", longest=500),
     )
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from escrow.config import LoanDefaults
 from escrow.core.units import YEAR, Cents
 from escrow.deal import Deal
 from escrow.parse import parse_btc
-from escrow.sim.pilot import Pilot
+from escrow.provenance import Status
+from escrow.sim.pilot import Pilot, Term
 from escrow.world import World
 
 _TERMS: Final = (
@@ -35,14 +35,12 @@ _TERMS: Final = (
 def tell_terms(pilot: Pilot, deal: Deal) -> None:
     """Report the terms of a loan of which the plan says nothing, and its usual length, as what they
     are: assumed."""
-    plan, terms = pilot.plan, deal.terms
-    own = {name: int(getattr(terms, name)) for name in _TERMS if name not in plan.terms}
-    told = (
-        f"loan.{name} = {value}: not disclosed, this project's default"
-        for name, value in {**own, "term": LoanDefaults().term}.items()
-        if value
+    told = {name: int(getattr(deal.terms, name)) for name in _TERMS if name not in pilot.plan.terms}
+    told["term"] = LoanDefaults().term
+    source = "not disclosed, this project's default"
+    pilot.adopt(
+        Term(f"loan.{name}", value, Status.ASSUMED, source) for name, value in told.items() if value
     )
-    pilot.plan = replace(plan, figures=(*plan.figures, *told))
 
 
 def free_tokens(pilot: Pilot, *, of: str) -> Deal:

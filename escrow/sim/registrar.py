@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntFlag
+from functools import partial
 from typing import Final
 
 from escrow.actors.party import Party
+from escrow.adapters.evm.bundle import send_all
 from escrow.core.eligibility import Denied, Gate, RuleBook, refusal
 from escrow.core.gates import collateral_gate, transfer_denial
 from escrow.core.phases import terms_of
@@ -104,7 +106,8 @@ class Registrar:
 
     def sync(self, party: str) -> Verdict:
         """Bring the record of a party up to what the rules say. Raises ``Rejected``:
-        ``registry/not-registrar`` where ``by`` is none."""
+        ``registry/not-registrar`` where ``by`` is none, ``registry/until`` where the evidence ends
+        in this second and the second has its block; nothing was written then."""
         found = self.verdict(party)
         rights = found.rights
         if not rights and self._may_pay:
@@ -123,19 +126,24 @@ class Registrar:
         The token has one right for both ways, so in this second the contracts would let it receive
         as well; the core lets it buy nothing. Raises as ``sync``.
         """
-        self._write(party, Right.HOLD_PLEDGE | Right.HOLD_CASH, until=self._world.now)
+        # Where this second has its block, the record comes in the next.
+        until = Seconds(self._world.evm.chain.next_time)
+        self._write(party, Right.HOLD_PLEDGE | Right.HOLD_CASH, until=until)
 
     def _write(self, party: str, rights: Right, *, until: Seconds) -> None:
         old, address = self.record(party), self._world.party(party).address_bytes
         kind, registry = _CLASSES | rights, self._world.evm.contracts.registry
+        account = self._world.party(self._by).account
         if (old.kind, old.until, old.rights, old.suspended) == (kind, until, rights, False):
             return
         with self._world.act(self._by, "admit", account=party, until=until):
-            if registry.call("rights_of", kind, self._jurisdiction) != rights:
-                self._send("set_rule", kind, self._jurisdiction, rights)
-            self._send("admit", [(address, kind, self._jurisdiction, until)])
+            place, send = (kind, self._jurisdiction), partial(registry.send, account)
+            sendings = [partial(send, "admit", [(address, *place, until)])]
+            if registry.call("rights_of", *place) != rights:
+                sendings.insert(0, partial(send, "set_rule", *place, rights))
             if old.suspended:
-                self._send("reinstate", [address])
+                sendings.append(partial(send, "reinstate", [address]))
+            send_all(self._world.evm.chain, *sendings)
 
     def _send(self, function: str, *args: object) -> None:
         account = self._world.party(self._by).account

@@ -6,7 +6,8 @@ import tomllib
 from dataclasses import dataclass
 from importlib import resources
 
-from escrow.sim.pilot import PILOTS, Status, load_plan
+from escrow.provenance import Status
+from escrow.sim.pilot import PILOTS, load_plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from typing import Final, Self
 
 from escrow.actors.party import Party
 from escrow.adapters.bitcoin.htlc import HashTimeLock, sats_of, shown_in
 from escrow.adapters.bitcoin.wallet import Wallet
+from escrow.adapters.evm.bundle import send_all
 from escrow.adapters.evm.cash_orders import LOCK
 from escrow.adapters.evm.contracts import Contract
 from escrow.core.errors import Rejected
@@ -118,12 +120,15 @@ class Swap:
             return self.world.bitcoin.broadcast(wallet.pay(paid, feerate=self._feerate()))
 
     def lock_cash(self) -> None:
-        """The buyer approves the contract for the cash and locks it there."""
+        """The buyer approves the contract for the cash and locks it there, or neither."""
         self._check_lock(Leg.CASH)
         account = self._party(self.terms.buyer).account
         with self._act(Leg.CASH, self.terms.buyer, "lock", cents=self.terms.cents):
-            self.token.send(account, "approve", self.locks.address, self.terms.cents)
-            self.locks.send(account, "lock", LOCK.values(self._lock))
+            send_all(
+                self.world.evm.chain,
+                partial(self.token.send, account, "approve", self.locks.address, self.terms.cents),
+                partial(self.locks.send, account, "lock", LOCK.values(self._lock)),
+            )
 
     # --- to claim ---
 

@@ -76,8 +76,8 @@ def _plain(value: Any) -> Any:
 def _read(kind: Any, value: Any) -> Any:
     kind = getattr(kind, "__supertype__", kind)
     if isinstance(kind, UnionType):
-        if value is None:
-            return None
+        if type(value) in get_args(kind):
+            return value
         [kind] = [each for each in get_args(kind) if each is not NoneType]
     if isinstance(kind, type) and is_dataclass(kind):
         hints = get_type_hints(kind)

@@ -57,6 +57,15 @@ def test_one_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> N
     assert err.startswith("error: actus/type: ")
 
 
+def test_any_name_is_shown_on_its_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    odd = {"terms": {**GOOD["terms"], "\x1b[0m": 1}}
+    status, out, err = actus(capsys, tmp_path, {"one\n\ud800": GOOD, "two": odd})
+    assert status == 2
+    assert out.splitlines()[0] == "passed   one??  PAM, 3 events"
+    assert out.isascii()
+    assert "two.?[0m" in err
+
+
 def test_what_expects_nothing_is_played(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     status, out, _ = actus(capsys, tmp_path, {"mine": OPEN}, "--rows")
     assert status == 0

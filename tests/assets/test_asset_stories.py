@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from escrow.sim.pilot import Pilot, Status, play_pilot
+from escrow.provenance import Status
+from escrow.sim.pilot import Pilot, play_pilot
 from escrow.view.export import export
 from escrow.view.pilot import pilot_as_dict, pilot_text
 

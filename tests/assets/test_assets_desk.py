@@ -299,6 +299,34 @@ def test_nothing_is_sold_without_a_default(made: World) -> None:
         found.sell()
 
 
+@pytest.mark.parametrize("office", ["borrower", "lender", "notary"])
+def test_a_desk_for_nobody_is_not_opened(made: World, office: str) -> None:
+    first = desk(made)
+    terms = replace(first.terms, **{office: "nobody"})
+    before = len(made.evm.chain.transactions()), len(made.acts), set(made.extras)
+    with pytest.raises(BadInput, match="input/unknown-party"):
+        Desk(made, terms, types=first.types, market=first.market, label="Another")
+    assert (len(made.evm.chain.transactions()), len(made.acts), set(made.extras)) == before
+
+
+def test_a_default_is_declared_of_all_or_of_none(made: World) -> None:
+    """The notary has declared the second thing by itself: the first stays as it is."""
+    found = lent(made)
+    one, two = found.items
+    notary, owner = made.party("custodian").account, made.party("borrower").address_bytes
+    found.register.send(notary, "declare", bytes.fromhex(two.id), owner, True)
+    made.settle()
+    before = len(made.evm.chain.transactions()), len(made.acts), found.hands.executable(two)
+    with pytest.raises(Rejected, match="asset/declared"):
+        found.declare()
+    assert (found.default_at, found.hands.executable(one)) == (None, 0)
+    after = len(made.evm.chain.transactions()), len(made.acts), found.hands.executable(two)
+    assert after == before
+    found.register.send(notary, "declare", bytes.fromhex(two.id), owner, False)
+    found.declare()
+    assert found.hands.executable(one) > 0
+
+
 def test_coins_go_first_then_machines_after_their_lag(made: World) -> None:
     """1,000.00 of coins and 20,000.00 of machines for 10,000.00: the second machine is left."""
     found = lent(made)

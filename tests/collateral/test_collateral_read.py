@@ -21,12 +21,12 @@ from escrow.collateral.model import (
     Levels,
     Limit,
     Limits,
-    Status,
     Unverifiable,
 )
 from escrow.collateral.read import curve_of, load_type, read_type, shipped
 from escrow.core.errors import BadInput
 from escrow.core.units import DAY
+from escrow.provenance import Status
 from escrow.tables import MAX_FILE
 
 FOLDER = resources.files("escrow.collateral").joinpath("types")
@@ -152,7 +152,12 @@ def test_every_term_of_a_type_is_read() -> None:
     ],
 )
 def test_what_is_refused(key: str, line: str, code: str) -> None:
-    assert refusal(changed(MACHINE, key, line)).code == f"collateral/{code}"
+    text = changed(MACHINE, key, line)
+    error = refusal(text)
+    assert error.code == f"collateral/{code}"
+    if "line" in error.facts:
+        name = str(error.facts["at"]).rpartition(".")[2]
+        assert text.split("\n")[int(error.facts["line"]) - 1].startswith((name, "["))
 
 
 @pytest.mark.parametrize("amount", ["5", '"-5"', '"5.0"', '"1e3"', f'"{2**64}"', "true"])

@@ -80,6 +80,12 @@ def test_an_error_carries_code_and_facts(kind: type[EscrowError]) -> None:
     assert str(kind("loan/unknown")) == "loan/unknown: no such loan"
 
 
+def test_an_error_is_one_line_whatever_its_facts_hold() -> None:
+    error = BadInput("product/unknown-key", at="\x1b[31mx\ny\ud800", line=1)
+    assert str(error).endswith("(at=?[31mx?y?, line=1)")
+    assert error.facts["at"] == "\x1b[31mx\ny\ud800"
+
+
 def test_a_code_outside_the_catalogue_cannot_be_raised() -> None:
     with pytest.raises(AssertionError, match="not in the catalogue"):
         Rejected("loan/bribe")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from escrow.core.eligibility import Force, Gate, Op, Predicate, Rule, RuleBook, Status
 from escrow.core.errors import EscrowError, Rejected
 from escrow.core.units import MAX_CENTS, Cents, Seconds
 from escrow.eligibility.days import first_second, last_second, parse_day
@@ -25,8 +26,8 @@ LIMIT = 60_000_000
 DEAR = Decision("mine-2", "miner", "a claim in roubles", 10, Cents(LIMIT))
 
 
-def operator() -> DfaOperator:
-    found = DfaOperator(load_profile("ru-2024").book, exchanges=("exchange",))
+def operator(book: RuleBook | None = None) -> DfaOperator:
+    found = DfaOperator(book or load_profile("ru-2024").book, exchanges=("exchange",))
     found.enter("person", InvestorClass.NON_QUALIFIED)
     found.enter("fund", InvestorClass.QUALIFIED)
     found.enter("bank", InvestorClass.QUALIFIED)
@@ -67,6 +68,32 @@ def test_the_limit_of_a_year_is_exact(units: int, allowed: bool) -> None:
     error = refuses(of, "dfa/limit", of.buy, "person", "mine-1", units, at=AT)
     assert error.facts["rule"] == "ru/dfa-limit"
     assert error.facts["asked"] == LIMIT + 1
+
+
+def test_what_is_no_limit_is_not_called_one() -> None:
+    """Two rules, in either order: who is not qualified buys nothing, and nobody above a sum."""
+    whom = Rule(
+        id="test/qualified",
+        gates=(Gate.TRANSFER,),
+        needs=Predicate(Op.IS, "qualified", value=True),
+        reason="only who is qualified",
+        status=Status.ASSUMED,
+        source="of this test",
+    )
+    much = replace(
+        whom, id="test/sum", needs=Predicate(Op.AT_MOST, "dfa_year_kopecks", 9), reason="a sum"
+    )
+    for rules in ((whom, much), (much, whom)):
+        of = operator(RuleBook("test", 1, Force.IN_FORCE, rules))
+        error = refuses(of, "dfa/denied", of.buy, "person", "mine-1", 9, at=AT)
+        assert error.facts == {"rule": "test/qualified", "reason": "only who is qualified"}
+        error = refuses(of, "dfa/limit", of.buy, "fund", "mine-1", 10, at=AT)
+        facts = {"rule": "test/sum", "reason": "a sum", "bought": 0, "asked": 10}
+        assert error.facts == facts
+        of.buy("fund", "mine-1", 9, at=AT)
+    # Both fail: the first is the answer, and here it is the sum.
+    error = refuses(of, "dfa/limit", of.buy, "person", "mine-1", 10, at=AT)
+    assert error.facts["rule"] == "test/sum"
 
 
 def test_what_was_bought_before_counts_in_its_year_only() -> None:

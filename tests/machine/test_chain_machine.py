@@ -1,5 +1,6 @@
 """Any order of any verb by anyone, on the two real chains: no law is ever broken, engine and
-contracts say the same after every step, and no sat comes or goes but by fees."""
+contracts say the same after every step, and no sat comes or goes but by fees. In some worlds the
+rules of a place are asked, and change."""
 
 from __future__ import annotations
 
@@ -17,9 +18,12 @@ from escrow.config import POLICY, WorldConfig
 from escrow.core.errors import CODES, EscrowError
 from escrow.core.phases import debt_now
 from escrow.core.regions import loan as ln
+from escrow.core.regions.register import Purpose, TransferCleared
 from escrow.core.regions.token import outstanding
-from escrow.core.units import BPS, CENTS_SCALE, DAY, HOUR
+from escrow.core.units import BPS, CENTS_SCALE, COIN, DAY, HOUR
 from escrow.deal import Deal
+from escrow.sim.registrar import Registrar
+from escrow.words import exact
 from escrow.world import World
 
 EXAMPLES = int(os.environ.get("CHAIN_EXAMPLES", "12"))
@@ -45,6 +49,18 @@ BTC = st.sampled_from(("1", "0.0001", "0.5"))
 POLICIES = st.sampled_from((POLICY, POLICY, POLICY, "liana-style", "musig"))
 """Whose coins move: most worlds are as worlds are; in one a path opens to coins that rest, and in
 one a key is made of all keys."""
+PROFILE = "ru-2024"
+"""Asks of the borrower at every gate of a loan whether it mines, and as what."""
+PROFILES = st.sampled_from((PROFILE, "us-generic", "ru-elr"))
+"""The second asks something of the lender, at the offer; the third of who buys tokens."""
+FACTS = st.sampled_from(
+    (
+        ("borrower", {"mines": False}),
+        ("borrower", {"mines": True}),
+        ("lender", {"state_licence": True}),
+        ("stranger", {"securities_deposits_kopecks": 10**11, "income_kopecks": 0}),
+    )
+)
 SELDOM = st.sampled_from((None, None, "consolidate", "consolidate", "refresh"))
 """Sweeps, and as often none."""
 
@@ -93,6 +109,8 @@ class ChainMachine(RuleBasedStateMachine):
             world.bitcoin.mempool(),
             world.evm.chain.next_time,
             len(world.evm.chain.transactions()),
+            world._wires.log.length,
+            len(world.acts),
         )
 
     # --- beginnings ---
@@ -110,6 +128,7 @@ class ChainMachine(RuleBasedStateMachine):
             self.world.close()
             self.world = World(config=WorldConfig(seed=7, policy=policy))
             self.mined = sum(self._coins(name) for name in WALLETS)
+        self.begin()
         terms = {**SHORT, "liquidation": kind, "confirmations": confirmations}
         if stage == "active":
             deal = self.world.open(**terms)
@@ -122,12 +141,16 @@ class ChainMachine(RuleBasedStateMachine):
         elif stage == "opened":
             self.world.accept(self.world.offer(self.world.terms(**terms)))
 
+    def begin(self):
+        """What is so before anybody offers anything."""
+
     @precondition(lambda self: len(self.world.loans) < LOANS)
     @rule(kind=st.sampled_from(("take-over", "third-party")), accepted=st.booleans())
     def offer(self, kind, accepted):
-        deal = self.world.offer(self.world.terms(liquidation=kind, confirmations=2, **SHORT))
-        if accepted:
-            self.world.accept(deal)
+        known = len(self.world.loans)
+        self._try(self.world.offer, self.world.terms(liquidation=kind, confirmations=2, **SHORT))
+        if accepted and len(self.world.loans) > known:
+            self.world.accept(self.world.loans[-1])
 
     # --- coins ---
 
@@ -160,6 +183,33 @@ class ChainMachine(RuleBasedStateMachine):
     @rule(which=WHICH)
     def recover(self, which):
         self._try(self.world.recover, self._deal(which))
+
+    @precondition(lambda self: self.world.loans)
+    @rule(
+        by=st.sampled_from(WALLETS),
+        to=st.sampled_from(WALLETS),
+        btc=st.sampled_from((None, None, "0.1")),
+        purpose=st.sampled_from(Purpose),
+    )
+    def transfer(self, by, to, btc, purpose):
+        """Tokens pass on, by default all that are free, if anybody has some; what is cleared has
+        moved, to the sat."""
+        world, done = self.world, len(self.world.acts)
+        if not world.tokens_of(by):
+            by = next((name for name in WALLETS if world.tokens_of(name)), by)
+        before = {name: world.tokens_of(name) for name in (by, to)}
+        btc = btc or exact(before[by] or COIN)
+        self._try(world.transfer, by=by, to=to, btc=btc, purpose=purpose)
+        cleared = [
+            step.event
+            for act in world.acts[done:]
+            for _, step in act.steps
+            if isinstance(step.event, TransferCleared)
+        ]
+        for sats in (event.sats for event in cleared if by != to):
+            before[by] -= sats
+            before[to] += sats
+        assert {name: world.tokens_of(name) for name in (by, to)} == before
 
     # --- custody ---
 
@@ -337,11 +387,38 @@ class ChainMachine(RuleBasedStateMachine):
         return total
 
 
-TestChains = ChainMachine.TestCase
-TestChains.settings = settings(
+class RuledChains(ChainMachine):
+    """A profile asks that the borrower does not mine, and it does not; that may change, and the
+    profile too. Tokens of a first coin are free."""
+
+    def begin(self):
+        self.world.switch_profile(PROFILE)
+        self.world.attest("borrower", {"mines": False}, until=self.world.now + 2 * DAY)
+        deal = self.world.accept(self.world.offer(self.world.terms(confirmations=1, **SHORT)))
+        self.world.pledge(deal, btc="1", wait=False)
+        self.world.mine(1)
+
+    @rule(what=FACTS, until=st.sampled_from((0, HOUR, 2 * DAY)), told=st.booleans())
+    def attest(self, what, until, told):
+        """The registrar learns something, and may write what follows into the registry."""
+        party, facts = what
+        self._try(self.world.attest, party, facts, until=self.world.now + until)
+        if told:
+            self._try(Registrar(self.world).sync, party)
+
+    @rule(profile=PROFILES, by=st.sampled_from(("registrar", "registrar", "operator")))
+    def switch_profile(self, profile, by):
+        self._try(self.world.switch_profile, profile, by=by)
+
+
+SETTINGS = settings(
     max_examples=EXAMPLES,
     stateful_step_count=STEPS,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
 )
+TestChains = ChainMachine.TestCase
+TestChains.settings = SETTINGS
+TestRuledChains = RuledChains.TestCase
+TestRuledChains.settings = settings(SETTINGS, max_examples=max(1, EXAMPLES // 4))

@@ -19,7 +19,7 @@ from escrow.mining.catalogue import (
     read_moments,
 )
 from escrow.mining.machines import Curve, check_curve
-from escrow.mining.provenance import Status, doubtful
+from escrow.provenance import Status, doubtful
 from escrow.tables import MAX_FILE
 
 A = 'status = "assumed", source = "a test"'
@@ -155,6 +155,15 @@ def test_a_file_that_is_not_as_it_must_be_is_refused(old, new, code) -> None:
 def test_garbage_is_refused(text) -> None:
     for read in (read_catalogue, read_moments, read_figures):
         assert refusal_of(read, text) == "mining/format"
+
+
+def test_a_refusal_says_which_machine_and_on_which_line() -> None:
+    text = PLAIN.replace("gh_s = 13_500", "gh_s = 0")
+    with pytest.raises(BadInput) as caught:
+        read_catalogue(text)
+    facts = caught.value.facts
+    assert facts["at"] == "machine.toy.hash_rate"
+    assert text.split("\n")[int(facts["line"]) - 1].startswith("hash_rate = { gh_s = 0")
 
 
 def test_one_id_is_one_machine() -> None:

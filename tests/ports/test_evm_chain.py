@@ -6,6 +6,7 @@ import gc
 import resource
 import sys
 import weakref
+from contextlib import suppress
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -802,6 +803,7 @@ STEP = st.one_of(
     st.tuples(st.just("save")),
     st.tuples(st.just("load")),
     st.tuples(st.just("look")),
+    st.tuples(st.just("rehearse"), st.sampled_from(("pass", "fail", "seal"))),
 )
 
 
@@ -840,6 +842,15 @@ def test_any_history_equals_a_fresh_run_of_what_is_left(steps: list[tuple[object
             case "look":
                 chain.call(to=kit, data=move(3), sender=ALICE)
                 chain.estimate(to=kit, data=ask("fill(uint256,uint256,uint256)", 0, 3, 0))
+            case "rehearse":
+                now, seen = chain.clock.now, fingerprint(chain)
+                with suppress(Reverted), chain.rehearsal():
+                    chain.send(sign(nonce, kit, move(1)))
+                    if args[0] == "seal":
+                        chain.seal()
+                    chain.send(sign(nonce + 1, kit, move(10**30 if args[0] == "fail" else 2)))
+                    assert chain.nonce(ALICE) == nonce + 2
+                assert (chain.clock.now, fingerprint(chain)) == (now, seen)
     fresh = make(clock=Clock(now=GENESIS))
     fresh.restore(chain.export(), head=chain.head_hash)
     fresh.clock.at_least(chain.clock.now)

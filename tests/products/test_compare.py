@@ -120,6 +120,8 @@ def test_memory_does_not_grow_with_the_path() -> None:
         (ALL[:2] + ALL[:1], list(hourly(2)), 1, "compare/twice"),
         (ALL[:1], list(hourly(2)), 0, "compare/loan"),
         (ALL[:1], list(hourly(2)), 2**63, "compare/loan"),
+        # Against 20,000.00 a coin and at a half: a cent more than all coins that there will be.
+        ([load_product("strike")], list(hourly(2)), 21_000_000_000_001, "compare/loan"),
         ([load_product("crvusd")], [Quote(T0, PriceE8(10**18))] * 2, 1, "compare/loan"),
     ],
 )

@@ -185,6 +185,7 @@ REFUSED = [
     (planned("bullet", end_of_month="value = true"), "product/schedule", "repayment.end_of_month"),
     (planned(every='period = "P2YL0"'), "product/schedule", "repayment.term"),
     (planned(capitalise='period = "P0M"'), "product/endless", "repayment.capitalise"),
+    (planned(capitalise='period = "P1D"'), "product/schedule", "repayment.capitalise"),
     (
         planned(key_rates=STEPS, **FLOATS, floor="bps = 2", cap="bps = 1"),
         "product/schedule",

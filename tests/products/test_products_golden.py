@@ -339,6 +339,23 @@ def test_a_negative_rate_shrinks_what_is_owed() -> None:
     assert owing.principal == 0
 
 
+def test_a_negative_rate_without_a_term_leaves_no_debt_below_zero() -> None:
+    plan = Repayment(Pays.OPEN, Bps(-10_000), Bps(0), None, None, Seconds(0))
+    owing = Owing(plan, principal=Cents(1_000_000), at=T0)
+    assert owing.owed(Seconds(T0 + 364 * DAY)) == 2_740
+    assert owing.owed(Seconds(T0 + 365 * DAY)) == owing.owed(Seconds(T0 + 999 * DAY)) == 0
+    assert owing.pay(Cents(1), at=Seconds(T0 + 999 * DAY)) == 0
+    assert owing.principal == 0
+
+
+def test_a_take_over_without_a_penalty_takes_none_where_the_coins_fall_short() -> None:
+    """The last coins come to less than a cent, and still are for the debt."""
+    short = sold(TakeOver(Bps(0)), debt=1_120_000, price=PriceE8(484_167_000_000), held=216_567_826)
+    assert short is not None
+    assert short.bad_debt > 0
+    assert (short.to_lender, short.fee_sats) == (216_567_826, 0)
+
+
 def test_a_market_sale_is_of_what_the_debt_and_the_fee_need() -> None:
     sale = sold(MarketSale(Bps(100)), debt=990_000, price=units(20_000))
     assert sale is not None

@@ -12,7 +12,7 @@ from products_lab import PLAIN, A, D, changed, line_of, product
 
 from escrow.core.errors import BadInput
 from escrow.core.units import DAY, HOUR
-from escrow.products.fields import lines_of
+from escrow.page import lines_of
 from escrow.products.level import Level
 from escrow.products.model import (
     Basis,
@@ -21,7 +21,6 @@ from escrow.products.model import (
     DutchAuction,
     Lapse,
     MarketSale,
-    Parameter,
     PartialSale,
     Pays,
     PriceRule,
@@ -31,6 +30,7 @@ from escrow.products.model import (
     ThirdParty,
 )
 from escrow.products.read import load_product, read_product, shipped
+from escrow.provenance import Parameter, Status
 from escrow.tables import MAX_FILE
 
 
@@ -71,7 +71,10 @@ def test_provenance_of_every_term_is_kept_with_its_line() -> None:
     # 23 terms, the comparator that has a provenance of its own, and what is assumed unsaid.
     assert len(found.parameters) == 25
     restore = line_of(text, "restore =")
-    assert Parameter("levels.restore", True, "the test", restore) in found.parameters
+    assert (
+        Parameter("levels.restore", "6000 bps", Status.DISCLOSED, "the test", restore)
+        in found.parameters
+    )
     assert {each.name for each in found.assumed} == {
         "levels.cure_by",
         "levels.lapse",
@@ -170,6 +173,21 @@ def test_a_rate_below_zero_only_where_the_product_allows_it() -> None:
     assert refusal(odd).facts["at"] == "repayment.negative"
 
 
+def below_zero(bps: int, pays: str = "at-end") -> str:
+    rate = f"{{ bps = {bps}, {D} }}\nnegative = {{ value = true, {D} }}"
+    return changed(rate=rate, pays=f'{{ value = "{pays}", {D} }}')
+
+
+@pytest.mark.parametrize("pays", ["at-end", "full-term"])
+def test_a_rate_below_zero_leaves_something_of_the_principal(pays: str) -> None:
+    read_product(below_zero(-9_999, pays))
+    error = refusal(below_zero(-10_000, pays))
+    assert (error.code, error.facts["at"]) == ("product/rate", "repayment.rate")
+    # Of what is paid each day, a day's interest is all.
+    daily = f'{{ value = "every", {D} }}\nevery = {{ days = 1, {D} }}'
+    read_product(below_zero(-10_000).replace(f'{{ value = "at-end", {D} }}', daily))
+
+
 def test_schedules_that_never_end() -> None:
     assert refusal(changed(term=None)).code == "product/endless"
     every = changed(pays=f'{{ value = "every", {D} }}\nevery = {{ days = 0, {D} }}')
@@ -202,6 +220,7 @@ LADDERS = [
     (twice(7_000, 4), "call[2].level"),
     (twice(8_500, 4), "levels.immediate"),
     (twice(7_500, 25), "call[2].cure"),
+    (twice(7_500, 1).replace("hours = 24", "hours = 0"), "call[2].cure"),
 ]
 
 
@@ -227,6 +246,17 @@ def test_ladders_that_just_do_not_contradict_themselves(text: str) -> None:
     read_product(text)
 
 
+def test_without_a_term_something_must_lead_to_a_sale() -> None:
+    """A loan that ends neither by time nor by price would say how it is liquidated for nothing."""
+    text = changed(pays=f'{{ value = "open", {D} }}', term=None)
+    called = "\n".join(each for each in text.split("\n") if not each.startswith("immediate"))
+    read_product(text)
+    read_product(called)
+    warned = called.replace(f"cure = {{ hours = 24, {D} }}", f'cure = {{ value = "none", {D} }}')
+    error = refusal(warned)
+    assert (error.code, error.facts["at"]) == ("product/ladder", "liquidation.kind")
+
+
 def sale(*lines: str) -> str:
     text = changed(liquidation__kind=None, liquidation__fee=None)
     return text.replace("[liquidation]", "[liquidation]\n" + "\n".join(lines))
@@ -247,6 +277,18 @@ def auction(tail: int, cusp: int) -> str:
         f"cusp = {{ bps = {cusp}, {D} }}",
         f"fee = {{ bps = 0, {D} }}",
     )
+
+
+def third_party(close: int) -> str:
+    kind = f'kind = {{ value = "third-party", {D} }}'
+    return sale(kind, f"bonus = {{ bps = 500, {D} }}", f"close = {{ bps = {close}, {D} }}")
+
+
+def test_a_close_factor_of_percent_is_none_of_bps() -> None:
+    read_product(third_party(101))
+    error = refusal(third_party(50))
+    assert (error.code, error.facts["at"]) == ("product/unit", "liquidation.close")
+    assert error.facts["reason"] == "percent for bps"
 
 
 def test_sales_that_cannot_reach_their_end() -> None:
@@ -280,16 +322,20 @@ RESTORES = [
     (term("health_factor = 1"), "product/unit"),
     (term("bps = 6000, threshold_bps = 8000"), "product/unit"),
     (term(f"bps = 6000, {ABOVE}"), "product/unknown-key"),
+    ('{ bps = 6000, stauts = "assumed", source = "x" }', "product/unknown-key"),
+    ('{ bps = 6000, status = "reported", source = "x" }', "product/provenance"),
     ("6000", "product/provenance"),
     ("{ bps = 6000 }", "product/provenance"),
     ('{ bps = 6000, status = "known", source = "x" }', "product/provenance"),
     ('{ bps = 6000, status = "assumed" }', "product/provenance"),
     ('{ bps = 6000, status = "assumed", source = " " }', "product/provenance"),
+    ('{ bps = 6000, status = "assumed", source = "a\\u001b[31m" }', "product/provenance"),
     (None, "product/missing-key"),
 ]
 IMMEDIATES = [
     (term("bps = 8500"), "product/value"),
     (term('bps = 8500, comparator = "below"'), "product/value"),
+    (term('bps = 8500, comparator = ["above"]'), "product/value"),
     (term(f'bps = 8500, {ABOVE}, comparator_status = "assumed"'), "product/provenance"),
 ]
 BARE, HALVES = "amount = 100", 'amount = "1.5"'
@@ -396,6 +442,37 @@ def test_lines_are_found_past_strings_of_several_lines() -> None:
     assert lines_of(text) == {
         "a": 1, "d": 5, "d.e": 6, "f": 7, "f[1]": 7, "f[1].g": 8, "f[2]": 9, "f[2].g": 10,
     }  # fmt: skip
+
+
+def test_lines_are_found_however_toml_writes_a_key() -> None:
+    text = "a.b = 1\n[c . 'd']\n\"e\" = 1\n[[f]]\n[f.g]\nh = 1\n[[f]]\n[f.g]\n"
+    assert lines_of(text) == {
+        "a": 1, "a.b": 1, "c.d": 2, "c.d.e": 3, "f": 4, "f[1]": 4, "f[1].g": 5, "f[1].g.h": 6,
+        "f[2]": 7, "f[2].g": 8,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        f'"initial" = {{ bps = 50, {D} }}',
+        "initial.bps = 50\ninitial.status = 'assumed'\ninitial.source = 'x'",
+        "[levels.initial]\nbps = 50\nstatus = 'assumed'\nsource = 'x'",
+    ],
+)
+def test_the_line_of_a_key_that_is_written_otherwise(lines: str) -> None:
+    text = changed(initial=None)
+    # A table of its own comes after the other keys of the one that it is in.
+    table, after = ("\n[[notice]]", True) if lines.startswith("[") else ("\n[levels]", False)
+    text = text.replace(table, f"\n{lines}{table}" if after else f"{table}\n{lines}", 1)
+    error = refusal(text)
+    assert (error.code, error.facts["at"]) == ("product/unit", "levels.initial")
+    assert error.facts["line"] == line_of(text, lines.split("\n", maxsplit=1)[0])
+
+
+def test_a_refusal_shows_no_control_characters() -> None:
+    error = refusal(changed() + '"\\u001b[31mx\\ny" = 1\n')
+    assert "at=custody.?[31mx?y, line=" in str(error)
 
 
 @given(st.data())

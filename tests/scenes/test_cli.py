@@ -127,3 +127,14 @@ def test_help_imports_neither_chain() -> None:
     )
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_terminal_without_a_sign_is_shown_another() -> None:
+    """As on a console or in a file of an older code page."""
+    done = subprocess.run(
+        [sys.executable, "-m", "escrow", "products", "unchained_legacy"],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "cp1252"},
+        check=True,
+    )
+    assert b"Warns at or above ?57.14 %" in done.stdout

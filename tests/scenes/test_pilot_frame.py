@@ -9,7 +9,8 @@ import pytest
 from escrow.config import WorldConfig
 from escrow.core.errors import BadInput, Refused, Rejected
 from escrow.parse import parse_cents
-from escrow.sim.pilot import Pilot, Status, load_plan, play_pilot, read_plan
+from escrow.provenance import Status
+from escrow.sim.pilot import Pilot, load_plan, play_pilot, read_plan
 from escrow.view.pilot import pilot_as_dict, pilot_text
 from escrow.world import World
 

@@ -19,8 +19,9 @@ from escrow.core.laws import LAWS
 from escrow.core.units import COIN, DAY
 from escrow.eligibility.days import first_second
 from escrow.messages.audit_file import verify
+from escrow.provenance import Status
 from escrow.sim.officers import Officers
-from escrow.sim.pilot import Pilot, Status, play_pilot
+from escrow.sim.pilot import Pilot, play_pilot
 from escrow.view.export import export
 from escrow.view.pilot import pilot_as_dict, pilot_text
 from escrow.words import jsonable
@@ -50,7 +51,8 @@ def test_each_undisclosed_term_is_printed(played: Pilot) -> None:
     text = pilot_text(played)
     for name in UNDISCLOSED:
         assert f"ASSUMED     {name} = " in text
-    assert "ASSUMED     moment.2025-12-25.fees: " in text
+    assert "ASSUMED     moment.2025-12-25.fees = 2000000 sats_per_block: " in text
+    assert "ASSUMED     curve.quarterly-30.left = [[0, 10000], " in text, "how machines age too"
     assert "NOT CLAIMED any amount, rate, term" in text
 
 

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from escrow.cli import main
-from escrow.sim.pilot import PILOTS, Status, load_plan
+from escrow.provenance import Status
+from escrow.sim.pilot import PILOTS, load_plan
 from escrow.sim.seeds import played, seeds
 
 

@@ -219,6 +219,24 @@ def test_a_month_end_stays_one() -> None:
     assert [day_of(row.due).day for row in found[:3]] == [31, 30, 31]
 
 
+def test_the_last_payment_of_month_ends_is_at_one_too() -> None:
+    """Else a term of whole periods would leave a stub, and a long one would eat a payment."""
+    for every in ("P1ML0", "P1ML1"):
+        plan = replace(YEAR, every=every, term="P4M", end_of_month=True)
+        found = rows(plan, start=at("2023-02-28"))
+        ends = [f"{day_of(row.due):%m-%d}" for row in found]
+        assert ends == ["03-31", "04-30", "05-31", "06-30"]
+    # A year from the end of February is its end.
+    bullet = replace(YEAR, kind=Kind.INTEREST_ONLY, every="P1Y", term="P1Y", end_of_month=True)
+    assert [day_of(row.due) for row in rows(bullet, start=at("2023-02-28"))] == [date(2024, 2, 29)]
+
+
+def test_interest_is_added_to_the_debt_to_a_month_end_too() -> None:
+    plan = replace(YEAR, capitalise="P2M", end_of_month=True)
+    found = rows(plan, start=at("2023-02-28"))
+    assert [row.capitalised > 0 for row in found[:3]] == [True, True, False]
+
+
 # --- rounding
 
 

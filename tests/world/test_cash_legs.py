@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 import pytest
+from world_lab import refuses
 
 from escrow.adapters.evm.contracts import Contract
 from escrow.core.errors import BadInput, Rejected
@@ -64,13 +65,21 @@ def swap_currencies(trade: Trade, yuan: int = 9_000, **changes: object) -> str:
 
 def test_payment_versus_payment_at_the_rate(trade: Trade) -> None:
     swap_currencies(trade, rate=trade.rate())
+    assert [act.verb for act in trade.world.acts[-2:]] == ["settle-order", "settle"]
     assert trade.has(trade.roubles, EXPORTER) == 100_000
     assert trade.has(trade.yuan, IMPORTER) == 9_000
-    with pytest.raises(Rejected, match="settle/rate"):
+    with refuses(trade.world, "settle/rate"):
         swap_currencies(trade, 8_909, rate=trade.rate())
     assert trade.has(trade.yuan, IMPORTER) == 9_000
-    verbs = [act.verb for act in trade.world.acts]
-    assert verbs[-3:] == ["settle-order", "settle", "settle-order"]
+
+
+def test_wallets_are_opened_all_or_none(trade: Trade) -> None:
+    """The last account cannot have one: the class keeps its limits, and the first gets none."""
+    tight = Limits(balance=Cents(10**12), payment=Cents(1), period=Cents(1))
+    with refuses(trade.world, "token/receiver"):
+        cash_legs.open_wallets(
+            trade.world, trade.roubles, kind=1, limits=tight, accounts=["stranger", bytes(20)]
+        )
 
 
 def test_bitcoin_for_digital_roubles(trade: Trade) -> None:
@@ -131,7 +140,7 @@ def test_who_does_not_answer_signs_nothing(trade: Trade) -> None:
 
 def test_while_one_platform_is_offline_neither_leg_moves(trade: Trade) -> None:
     trade.yuan.send(trade.world.party("operator").account, "go_offline", HOUR)
-    with pytest.raises(Rejected, match="platform/offline"):
+    with refuses(trade.world, "platform/offline"):
         swap_currencies(trade)
     assert trade.has(trade.roubles, EXPORTER) == 0
     trade.world.advance(hours=1)
@@ -142,7 +151,7 @@ def test_a_wallet_s_limits_hold_in_a_settlement(trade: Trade) -> None:
     tight = Limits(balance=Cents(10**12), payment=Cents(99_999), period=Cents(10**6))
     world = trade.world
     cash_legs.open_wallets(world, trade.roubles, kind=2, limits=tight, accounts=[IMPORTER])
-    with pytest.raises(Rejected, match="limit/payment"):
+    with refuses(world, "limit/payment"):
         swap_currencies(trade)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from world_lab import agrees, sound
+from world_lab import agrees, refuses, sound
 
 from escrow.config import WorldConfig
 from escrow.core.errors import BadInput, EscrowError, Rejected
-from escrow.core.regions.register import Purpose
+from escrow.core.regions.register import Purpose, TransferCleared
 from escrow.core.units import COIN, DAY, Sats, Seconds
 from escrow.eligibility.days import first_second, parse_day, parse_month
 from escrow.eligibility.miners import Ground, MinerClass, MinerRegister, due_of
@@ -291,6 +291,22 @@ def test_a_transfer_asks_for_its_purpose(ruled: World) -> None:
     assert Seconds(ruled.now) < load_profile("ru-draft-2026").book.rules[-1].since
 
 
+def test_what_the_token_refuses_was_never_cleared(ruled: World) -> None:
+    """What is pledged, what is not there, who may not receive: nothing of it stands in the log."""
+    ruled.open()
+    with refuses(ruled, "token/held"):
+        ruled.transfer(by="borrower", to="lender", btc="0.1")
+    with refuses(ruled, "token/balance"):
+        ruled.transfer(by="lender", to="borrower", btc="0.1")
+    with ruled.act("registrar", "suspend"):
+        ruled.evm.contracts.registry.send(
+            ruled.party("registrar").account, "suspend", [ruled.party("lender").address_bytes]
+        )
+    with refuses(ruled, "token/cannot-receive"):
+        ruled.transfer(by="borrower", to="lender", btc="0.1")
+    assert not [event for _, event in ruled.events() if isinstance(event, TransferCleared)]
+
+
 def test_who_is_shut_out_leaves_within_a_second(ruled: World) -> None:
     deal = ruled.open()
     ruled.pay("borrower", btc="0.5", to=deal.vault.address)
@@ -307,6 +323,32 @@ def test_who_is_shut_out_leaves_within_a_second(ruled: World) -> None:
     # What was shut stays shut: the registrar suspends again.
     registrar.sync("borrower")
     assert registrar.record("borrower").suspended
+
+
+def test_who_leaves_does_so_also_where_this_second_has_its_block(ruled: World) -> None:
+    """The transactions of the registrar come in the next second, and that one is open."""
+    deal = ruled.open()
+    ruled.pay("borrower", btc="0.5", to=deal.vault.address)
+    ruled.mine(deal.terms.confirmations)
+    registrar = delisted(ruled)
+    ruled.evm.chain.seal()
+    registrar.let_out("borrower")
+    assert registrar.record("borrower").until == ruled.now
+    ruled.burn(deal)
+
+
+def test_a_record_is_written_whole_or_not_at_all(ruled: World) -> None:
+    """The evidence ends in this second, which has its block: no rule is set for a record that
+    comes too late."""
+    registrar, end = Registrar(ruled), ruled.now
+    ruled.switch_profile("kz-aifc")
+    licensed = {"mines": True, "mining_licence": True, "accredited_pool": True}
+    ruled.attest("borrower", licensed, until=end)
+    ruled.evm.contracts.cash.send(ruled.party("lender").account, "approve", bytes(19) + b"1", 0)
+    ruled.evm.chain.seal()
+    assert (ruled.now, ruled.evm.chain.next_time) == (end, end + 1)
+    with refuses(ruled, "registry/until"):
+        registrar.sync("borrower")
 
 
 def test_rights_follow_gates_one_by_one(ruled: World) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from world_lab import sound
+from world_lab import refuses, sound
 
 from escrow.actors.own_coins import verify_own
 from escrow.config import WorldConfig
@@ -179,6 +179,21 @@ def test_the_rules_of_the_book_are_asked_first(world: World) -> None:
     world.price("90000")
     with pytest.raises(Rejected, match="liquidate/healthy"):
         fund_of(world).buy(world.loans[-1], btc="0.1")
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_what_the_token_refuses_leaves_no_allowance(world: World, sealed: bool) -> None:
+    """Nor does it move the clock, where this second has its block already."""
+    world.advance(seconds=TO_PAR)
+    registry, registrar = world.evm.contracts.registry, world.party("registrar").account
+    with world.act("registrar", "suspend"):
+        registry.send(registrar, "suspend", [world.party("fund").address_bytes])
+    if sealed:
+        world.evm.chain.seal()
+    with refuses(world, "token/cannot-receive"):
+        fund_of(world).buy(world.loans[-1], btc="0.3")
+    registry.send(registrar, "reinstate", [world.party("fund").address_bytes])
+    assert fund_of(world).buy(world.loans[-1], btc="0.3").sats == 3 * COIN // 10
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from swap_lab import (
     kept,
     play,
 )
+from world_lab import refuses
 
 from escrow.core.errors import BadInput, Rejected
 from escrow.core.units import HOUR, Cents, Sats, Seconds
@@ -231,6 +232,16 @@ def test_cash_that_may_not_move_shows_no_secret(world: World) -> None:
     assert swap.shown() is None
     registry.send(registrar, "reinstate", [seller])
     swap.claim_cash()
+
+
+def test_cash_that_may_not_move_is_not_approved_either(world: World) -> None:
+    swap = agreed(world, Leg.CASH)
+    registry, registrar = world.evm.contracts.registry, world.party("registrar").account
+    registry.send(registrar, "suspend", [world.party(BUYER).address_bytes])
+    with refuses(world, "token/cannot-send"):
+        swap.lock_cash()
+    registry.send(registrar, "reinstate", [world.party(BUYER).address_bytes])
+    swap.lock_cash()
 
 
 # Terms

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+
+import pytest
 
 from escrow.adapters.bitcoin.block import parse
 from escrow.adapters.bitcoin.policy import read_transaction
 from escrow.adapters.evm.client import terms_mapping
 from escrow.adapters.evm.typed import encode_terms
+from escrow.core.errors import EscrowError
 from escrow.core.phases import debt_now
 from escrow.core.regions import loan as ln
 from escrow.core.regions.loan import Outcome
@@ -43,6 +48,27 @@ def burn_on_evm(w: World, by: str, loan: bytes, sats: int, script: bytes) -> Non
     pledge, party = w.evm.contracts.pledge, w.party(by)
     request = pledge.call("burns_of", party.address_bytes)
     pledge.send(party.account, "burn", loan, sats, script, request)
+
+
+def everything(w: World) -> tuple[object, ...]:
+    """All that a refusal leaves as it was."""
+    chain = w.evm.chain
+    return (
+        (w.state_hash, tuple(w.log_lines()), tuple(w.acts), w.now),
+        (w.bitcoin.tip_hash, w.bitcoin.mempool()),
+        (chain.next_time, chain.block_number, chain.export(), chain.cursor),
+    )
+
+
+@contextmanager
+def refuses(w: World, code: str) -> Iterator[None]:
+    """What is asked inside is refused with this code and leaves nothing behind."""
+    w.settle()
+    before = everything(w)
+    with pytest.raises(EscrowError) as error:
+        yield
+    assert error.value.code == code
+    assert everything(w) == before
 
 
 def agrees(w: World) -> None:

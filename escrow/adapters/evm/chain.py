@@ -9,6 +9,7 @@ increase: if the last block already has ``t``, the next takes ``t + 1`` and push
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Final, Required, TypedDict, Unpack
 
@@ -168,6 +169,11 @@ class Chain:
             del self._snapshots[later]
 
     # --- to run without writing ---
+
+    def rehearsal(self) -> AbstractContextManager[None]:
+        """What is sent inside is undone at its end, whatever happens: as a wallet simulates a
+        bundle before it sends the first of it."""
+        return self._ledger.rehearsal()
 
     def call(self, *, block: int | None = None, **message: Unpack[Call]) -> bytes:
         """What a contract would return, at no fee and without trace.

@@ -6,7 +6,8 @@ commit, and whatever is raised on the way leaves state, history and clock as the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from eth.db.atomic import AtomicDB
@@ -38,6 +39,16 @@ class Saved:
     """State root, within a block too."""
     mark: Mark
     pending: Slot | None
+
+
+@dataclass(slots=True)
+class _Aside:
+    """A clock that stands for another, which does not see it move."""
+
+    now: int
+
+    def at_least(self, t: int) -> None:
+        self.now = max(self.now, t)
 
 
 class Ledger:
@@ -144,6 +155,17 @@ class Ledger:
         self.pending = saved.pending
         self._state = State(self._db, self._context(self.slot()), Hash32(saved.root))
         self._dirty = False
+
+    @contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """Undo at the end, whatever happens, all that is sent meanwhile; the clock stands still."""
+        saved, clock = self.save(), self.clock
+        self.clock = _Aside(clock.now)
+        try:
+            yield
+        finally:
+            self.clock = clock
+            self.load(saved)
 
     def state(self, block: int | None) -> State:
         """To read only: the pending state, or that of a sealed block."""

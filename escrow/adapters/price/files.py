@@ -90,7 +90,7 @@ def stream_prices(
                 return
             with gzip.GzipFile(fileobj=raw) as unpacked:
                 yield from _within(_quotes(cast("BinaryIO", unpacked)), start, end)
-    except (OSError, EOFError, zlib.error, csv.Error) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise BadInput("prices/format", file=source.name, reason=str(error)[:80]) from error
 
 
@@ -148,8 +148,8 @@ def _lines(file: BinaryIO) -> Iterator[str]:
 
 
 def _quotes(file: BinaryIO) -> Iterator[Quote]:
-    rows = csv.reader(_lines(file), strict=True)
-    header = [name.strip() for name in next(rows, [])]
+    rows = _rows(file)
+    header = [name.strip() for name in next(rows, (1, []))[1]]
     if not header:
         raise BadInput("prices/empty", line=1)
     candles = all(header.count(name) == 1 for name in _CANDLES)
@@ -159,8 +159,7 @@ def _quotes(file: BinaryIO) -> Iterator[Quote]:
     before = -1
     priced = False
     hole = 0
-    for row in rows:
-        line = rows.line_num
+    for line, row in rows:
         if not row:
             continue
         if len(row) != len(header):
@@ -177,6 +176,17 @@ def _quotes(file: BinaryIO) -> Iterator[Quote]:
             raise BadInput("prices/value", line=hole, value="")
         priced = True
         yield Quote(at, _candle(cells, line) if candles else _price(cells[1], line))
+
+
+def _rows(file: BinaryIO) -> Iterator[tuple[int, list[str]]]:
+    """Each with the number of its last line."""
+    rows = csv.reader(_lines(file), strict=True)
+    try:
+        for row in rows:
+            yield rows.line_num, row
+    except csv.Error as error:
+        line, reason = rows.line_num, str(error)[:80]
+        raise BadInput("prices/format", line=line, reason=reason) from error
 
 
 def _candle(cells: list[str], line: int) -> PriceE8:

@@ -101,6 +101,17 @@ def canonical(obj: object) -> bytes:
     return msgspec.json.encode(_plain(obj), order="sorted")
 
 
+def plain(value: object) -> Any:
+    """What JSON can hold of a value: dataclasses as objects, enums by value. Raises ``TypeError``,
+    ``ValueError``, ``OverflowError`` for what it cannot."""
+    return msgspec.to_builtins(value)
+
+
+def as_kind(value: Any, kind: Any) -> Any:
+    """What ``plain`` made of a value of that type. Raises ``ValueError`` for anything else."""
+    return msgspec.convert(value, kind)
+
+
 def state_hash(*parts: object) -> str:
     """SHA-256 of the canonical JSON of ``parts``, in hex."""
     return hashlib.sha256(canonical(parts)).hexdigest()

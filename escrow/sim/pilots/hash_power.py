@@ -18,8 +18,7 @@ from escrow.mining.path import NetworkPath, implied_rate, network_path
 from escrow.mining.units import Ghs
 from escrow.parse import parse_btc, parse_cents, parse_price
 from escrow.sim.assets import Desk, DeskTerms
-from escrow.sim.pilot import Pilot, Plan
-from escrow.sim.type_terms import with_types
+from escrow.sim.pilot import Pilot, Plan, terms_of
 from escrow.sim.world_market import network_steps
 from escrow.words import coins, exact, money, percent
 
@@ -60,7 +59,8 @@ def config(plan: Plan, *, seed: int) -> WorldConfig:
 def play(pilot: Pilot) -> None:
     """Play it."""
     pilot.world.price(pilot.plan.text("price"))
-    pilot.plan = with_types(pilot.plan, (load_type(name) for name in _TYPES))
+    for name in _TYPES:
+        pilot.adopt(terms_of(load_type(name).parameters, of=f"{name}."))
     desk = _desk(pilot)
     pool = _pledge(pilot, desk)
     _lend(pilot, desk)

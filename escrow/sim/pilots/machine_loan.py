@@ -14,8 +14,7 @@ from escrow.config import WorldConfig
 from escrow.core.units import BPS, CENTS_SCALE, DAY, HOUR, Bps, Cents, Sats, Seconds, muldiv_up
 from escrow.parse import parse_cents, parse_price
 from escrow.sim.assets import Desk, DeskTerms
-from escrow.sim.pilot import Pilot, Plan
-from escrow.sim.type_terms import with_types
+from escrow.sim.pilot import Pilot, Plan, terms_of
 from escrow.words import coins, exact, money, percent
 
 _TYPES = ("machine",)
@@ -45,7 +44,8 @@ def play(pilot: Pilot) -> None:
     """Play it."""
     plan, world = pilot.plan, pilot.world
     world.price(plan.text("price"))
-    pilot.plan = with_types(pilot.plan, (load_type(name) for name in _TYPES))
+    for name in _TYPES:
+        pilot.adopt(terms_of(load_type(name).parameters, of=f"{name}."))
     desk = _desk(pilot)
     machines = _register(pilot, desk)
     drawn = _lend(pilot, desk, machines)

@@ -10,9 +10,8 @@ from escrow.config import WorldConfig
 from escrow.core.units import BPS, DAY, HOUR, Bps, Cents, Sats, Seconds, muldiv_up
 from escrow.parse import parse_cents, parse_price
 from escrow.sim.assets import Desk, DeskTerms
-from escrow.sim.pilot import Pilot, Plan
+from escrow.sim.pilot import Pilot, Plan, terms_of
 from escrow.sim.programme import Programme
-from escrow.sim.type_terms import with_types
 from escrow.words import coins, exact, money, percent
 
 _TYPES = ("mining-revenue", "energy-asset")
@@ -34,7 +33,8 @@ def config(plan: Plan, *, seed: int) -> WorldConfig:
 def play(pilot: Pilot) -> None:
     """Play it."""
     pilot.world.price(pilot.plan.text("price"))
-    pilot.plan = with_types(pilot.plan, (load_type(name) for name in _TYPES))
+    for name in _TYPES:
+        pilot.adopt(terms_of(load_type(name).parameters, of=f"{name}."))
     desk = _desk(pilot)
     programme = _issue(pilot, desk)
     plant = _build(pilot, desk)

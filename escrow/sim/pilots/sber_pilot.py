@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Final
 
 from escrow.adapters.bitcoin.vault import address_of
@@ -16,7 +15,6 @@ from escrow.eligibility.miners import MinerClass, MinerRegister, standing
 from escrow.mining.catalogue import load_catalogue, load_moment
 from escrow.mining.path import implied_rate, network_path
 from escrow.mining.pool import Scheme, pool_terms
-from escrow.mining.provenance import Status
 from escrow.mining.site import Rack, new_site
 from escrow.mining.tax import Quote, Sale, as_json, day_of, lowest_price, record
 from escrow.mining.units import WH_IN_KWH
@@ -24,7 +22,7 @@ from escrow.parse import parse_btc, parse_cents, parse_price, parse_time
 from escrow.sim.miner import Miner, fund_pool
 from escrow.sim.officers import Officers
 from escrow.sim.origin import verify_origin
-from escrow.sim.pilot import Pilot, Plan
+from escrow.sim.pilot import Pilot, Plan, terms_of
 from escrow.sim.registrar import Registrar
 from escrow.words import coins, exact, money, percent
 from escrow.words import price as price_words
@@ -80,13 +78,7 @@ def _mine(pilot: Pilot) -> Miner:
     fund_pool(world)
     moment = load_moment(plan.text("moment"))
     machine = load_catalogue().machine(plan.text("model"))
-    figures = (*machine.parameters, *moment.parameters)
-    pilot.plan = replace(
-        plan,
-        figures=tuple(
-            f"{each.name}: {each.source}" for each in figures if each.status is Status.ASSUMED
-        ),
-    )
+    pilot.adopt(terms_of((*machine.parameters, *machine.curve.parameters, *moment.parameters)))
     site = new_site(
         "the miner's site",
         racks=(Rack(machine, plan.integer("machines", 1, 10**6)),),
