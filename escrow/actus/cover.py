@@ -22,6 +22,7 @@ from escrow.actus.states import ZERO, Event, EventType, Row, State
 from escrow.actus.terms import ContractType, Exposure, FeeBasis, Reference, Terms
 from escrow.actus.timetable import (
     Timetable,
+    check_steps,
     event,
     fee_events,
     fixed,
@@ -49,13 +50,16 @@ def basic_rows(terms: Terms, *, market: Market) -> tuple[Row, ...]:
 
 
 def cover_rows(terms: Terms, *, market: Market) -> tuple[Row, ...]:
-    """Every event of a CEG or CEC. Raises BadInput: ``actus/missing-term``, ``actus/event``."""
+    """Every event of a CEG or CEC. Raises BadInput: ``actus/missing-term``, ``actus/event``,
+    ``schedule/endless``."""
     covered = tuple(each for each in terms.structure if each.role == "COVE")
     if not covered:
         raise BadInput("actus/missing-term", at="contractStructure", reason="nothing is covered")
     end = terms.maturity or _last_event(terms, covered, market)
     drawn = _drawn(terms, covered, market, end)
     fees = _fees(terms, end, drawn)
+    if terms.notional is None and fees:
+        check_steps(len(fees) * sum(_length(each.terms, market) for each in covered if each.terms))
     book = Book(terms, market, Timetable(end, (), (), fees))
     events = _events(terms, market, end, drawn, book)
     state = initial(book)
@@ -68,6 +72,14 @@ def cover_rows(terms: Terms, *, market: Market) -> tuple[Row, ...]:
         payoff, state = _step(book, covered, state, each)
         rows.append(Row(each, payoff * exchange(book, each), state))
     return tuple(rows)
+
+
+def _length(terms: Terms, market: Market) -> int:
+    """Events of a covered contract."""
+    seen = _market_of(terms, market)
+    if terms.contract_type in _OPEN:
+        return len(open_rows(terms, market=seen))
+    return len(loan_timetable(terms, market=seen).events)
 
 
 def _fees(terms: Terms, end: Moment, drawn: Moment | None) -> tuple[Event, ...]:

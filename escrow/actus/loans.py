@@ -6,6 +6,7 @@ the published results part, or the text contradicts itself, the comment says so.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -303,13 +304,13 @@ def _fee(book: Book, state: State, to: date) -> Decimal:
         return state.fee
     if terms.fee_basis is FeeBasis.NOTIONAL:
         return state.fee + book.years(state.at, to) * state.notional * terms.fee_rate
-    dates = [each.calc for each in book.timetable.fees]
-    before = [each for each in dates if each <= to]
-    after = [each for each in dates if each > to]
-    if not before or not after:
+    dates = book.timetable.fees
+    place = bisect_right(dates, to, key=lambda each: each.calc)
+    if not 0 < place < len(dates):
         return state.fee
-    whole = book.years(max(before), min(after))
-    passed = book.years(max(before), to) / whole if whole else ZERO
+    before, after = dates[place - 1].calc, dates[place].calc
+    whole = book.years(before, after)
+    passed = book.years(before, to) / whole if whole else ZERO
     return passed * terms.sign * terms.fee_rate
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Decimal
+from typing import Final
 
 from escrow.actus.market import Market
 from escrow.actus.moments import Moment
@@ -23,6 +24,9 @@ from escrow.schedules.calendars import shift
 from escrow.schedules.cycle import MAX_DATES, Cycle, Period, Stub, closed, regular
 from escrow.schedules.daycount import year_fraction
 
+MAX_STEPS: Final = 1_500_000
+"""Most steps of a schedule that is gone through again and again: an annuity's redemptions at each
+reset and prepayment, a covered loan's events at each fee. Monthly for a century, in both."""
 _AMORTISES: tuple[ContractType, ...] = (ContractType.LAM, ContractType.NAM, ContractType.ANN)
 _LEVEL: tuple[ContractType, ...] = (ContractType.NAM, ContractType.ANN)
 _DAY = Period(days=1)
@@ -50,6 +54,12 @@ def need(value: Moment | None, term: str, *, of: Terms) -> Moment:
     if value is None:
         raise BadInput("actus/missing-term", at=term, contract=of.contract_id[:40])
     return value
+
+
+def check_steps(steps: int) -> None:
+    """Raises BadInput("schedule/endless") for more than ``MAX_STEPS``."""
+    if steps > MAX_STEPS:
+        raise BadInput("schedule/endless", steps=steps, most=MAX_STEPS)
 
 
 def event(terms: Terms, kind: EventType, at: Moment, *, value: Decimal = Decimal(0)) -> Event:
@@ -109,7 +119,8 @@ def times(
 def loan_timetable(terms: Terms, *, market: Market) -> Timetable:
     """The schedule of PAM, LAM, NAM and ANN.
 
-    Raises BadInput: ``actus/missing-term``, ``actus/term`` (a payment that never repays).
+    Raises BadInput: ``actus/missing-term``, ``actus/term`` (a payment that never repays),
+    ``schedule/endless``.
     """
     start = need(terms.initial_exchange, "initialExchangeDate", of=terms)
     if terms.notional is None:
@@ -131,6 +142,8 @@ def loan_timetable(terms: Terms, *, market: Market) -> Timetable:
     found += resets
     if terms.contract_type is ContractType.ANN:
         found += [Event(EventType.PRF, each.at, each.calc) for each in resets]
+        prepaid = len(market.of(terms.contract_id, "PP"))
+        check_steps(len(redemptions) * (len(resets) + prepaid))
     if terms.scales_interest or terms.scales_notional:
         scaled = times(terms, terms.scaling_anchor, terms.scaling_cycle, end, with_end=False)
         found += _all(terms, EventType.SC, scaled)

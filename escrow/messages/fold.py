@@ -16,6 +16,7 @@ from escrow.core.regions import loan as ln
 from escrow.core.regions import token as tk
 from escrow.core.regions import vault as vt
 from escrow.core.regions.system import active_seconds
+from escrow.core.roles import Role
 from escrow.core.rules import ltv_up
 from escrow.core.state import Incident
 from escrow.core.terms import Terms
@@ -171,7 +172,8 @@ class _Thread:
                 yield from self._report(told)
             case tk.TokensHeld(sats=sats) if self.call:
                 yield from self._deliver(told, sats, in_cash=False)
-            case ln.Repayment() if self.call:
+            # What somebody else pays is no answer of the borrower's: it shows in the report.
+            case ln.Repayment(by=Role.BORROWER.value) if self.call:
                 paid = Cents(event.interest + event.principal)
                 yield from self._deliver(told, paid, in_cash=True)
             case ln.Repayment() if isinstance(step.after.loan, ln.Repaid) and step.after.token.held:

@@ -21,7 +21,14 @@ from escrow.schedules.calendars import Calendar, Convention
 from escrow.schedules.cycle import add, parse_cycle, parse_period
 from escrow.schedules.daycount import DayCount
 from escrow.schedules.instalments import last_day, slots_of
-from escrow.schedules.plan import Kind, Plan, Prepayment, Rounding, check_plan
+from escrow.schedules.plan import (
+    MAX_INSTALMENTS,
+    Kind,
+    Plan,
+    Prepayment,
+    Rounding,
+    check_plan,
+)
 
 MAX_TERM: Final = Seconds(30 * YEAR)
 """Longest term."""
@@ -64,6 +71,10 @@ def read_repayment(page: Page) -> Repayment:
     every = table.span("every", 0, MAX_TERM) if pays is Pays.EVERY else None
     if every == 0:
         raise table.bad("product/endless", "every", reason="no time between two payments")
+    if every and term and term > MAX_INSTALMENTS * every:
+        raise table.bad(
+            "product/endless", "every", reason="too many payments", most=MAX_INSTALMENTS
+        )
     runs = every or term
     if runs is not None and -rate * runs >= BPS * YEAR:
         reason = "nothing of the principal would be owed"

@@ -324,3 +324,12 @@ def test_a_default_beyond_the_last_date_is_not_seen() -> None:
 def test_the_lab_has_a_loan() -> None:
     assert case().terms.notional == 3600
     assert rows()
+
+
+def test_fees_each_day_of_what_pays_each_day_are_too_many_steps() -> None:
+    daily = {**LOAN, "maturityDate": "2019-01-01", "cycleOfInterestPayment": "P1DL1"}
+    facts = {"feeRate": "0.1", "cycleAnchorDateOfFee": "2013-04-01", "maturityDate": "2019-01-01"}
+    with pytest.raises(BadInput, match="schedule/endless"):
+        played("CEG", covered(daily), cycleOfFee="P1DL1", **facts)
+    # Seven fees and the end.
+    assert len(played("CEG", covered(daily), cycleOfFee="P1YL1", **facts)) == 8

@@ -187,6 +187,18 @@ def test_defaults_may_be_said() -> None:
             "actus/term",
         ),
         ({"cycleOfInterestPayment": "P1DL1", "maturityDate": "2500-01-01"}, "schedule/endless"),
+        # Each day a new rate, and an annuity over all days that are left.
+        (
+            {
+                "contractType": "ANN",
+                **AMORTISES,
+                **FLOATS,
+                "cycleOfPrincipalRedemption": "P1DL1",
+                "cycleOfRateReset": "P1DL1",
+                "maturityDate": "2020-01-01",
+            },
+            "schedule/endless",
+        ),
         (
             {
                 "contractType": "LAM",

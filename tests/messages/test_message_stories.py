@@ -145,6 +145,19 @@ def test_a_call_that_is_answered_by_repaying_everything(called):
     assert amount["Amount"] == "8600.00"
 
 
+@pytest.mark.parametrize("payer", ["lender", "liquidator"])
+def test_what_somebody_else_pays_is_no_answer_of_the_borrower(called, payer):
+    place = last_place(called)
+    called.repay(amount="600.00", by=payer)
+    found = letters(called, after=place)
+    assert heads(found) == REPORT
+    assert summary(found[0].body) == ("49400.00", "41400.00", "SHOR", "8000.00")
+    # And the borrower answers for what is left.
+    place = last_place(called)
+    called.repay(amount="8000.00")
+    assert agreed(letters(called, after=place)) == ("AgreeinFull", "8000.00")
+
+
 def test_a_better_price_ends_a_call_without_an_answer(called):
     place = last_place(called)
     called.price("60000")

@@ -195,6 +195,11 @@ def test_schedules_that_never_end() -> None:
     assert (error.code, error.facts["at"]) == ("product/endless", "repayment.every")
     monthly = changed(pays=f'{{ value = "every", {D} }}\nevery = {{ days = 30, {D} }}')
     assert read_product(monthly).repayment.every == 30 * DAY
+    # As many payments as a plan of the calendar may have: 1,200 in a year of 365 days.
+    many = monthly.replace("days = 30", f"seconds = {365 * DAY // 1_200}")
+    assert read_product(many).repayment.every == 26_280
+    error = refusal(monthly.replace("days = 30", "seconds = 26279"))
+    assert (error.code, error.facts["at"]) == ("product/endless", "repayment.every")
     assert refusal(changed(pays=f'{{ value = "open", {D} }}')).code == "product/unknown-key"
 
 
