@@ -90,13 +90,16 @@ def demo(
         return
     from escrow.custody.read import load_policy, shipped, write_policy
     from escrow.sim.pilot import PILOTS
-    from escrow.sim.scenes import play
+    from escrow.sim.scenes import SCENES, play
 
     if scene in PILOTS:
         if policy is not None:
             raise BadInput("scenario/unknown-key", keys="--policy", scene=scene)
         _walk_pilot(scene, seed=_seed(seed), save=save, as_json=as_json)
         return
+    if scene not in SCENES:
+        known = " ".join((*SCENES, "custody", "token", *PILOTS))
+        raise BadInput("scene/unknown", name=scene[:40], known=known)
     policy = policy or POLICY
     text = policy if policy in shipped() else write_policy(load_policy(policy))
     with play(scene, seed=_seed(seed), policy=text) as world:

@@ -98,6 +98,8 @@ def network_path(
     one that is not positive or absurd), ``network/fees``, ``network/outside`` past the last time.
     """
     target_of(bits)
+    if type(at) is not int:
+        raise BadInput("network/outside", at=str(at)[:40], most=MAX_TIME)
     if type(height) is not int or not 0 <= height < MAX_HEIGHT:
         raise BadInput("network/height", height=str(height)[:40])
     if type(fees) is not int or not 0 <= fees <= MAX_MONEY:

@@ -69,8 +69,10 @@ class SwapTerms:
     """Blocks on the coins before anybody relies on them."""
 
     def __post_init__(self) -> None:
+        counts = (self.number, self.sats, self.cents, self.margin, self.confirmations)
         sound = (
-            self.seller != self.buyer
+            all(type(each) is int for each in (*counts, self.bitcoin_until, self.cash_until))
+            and self.seller != self.buyer
             and LEAST_SATS <= self.sats <= MAX_MONEY
             and 0 < self.cents <= MAX_CENTS
             and len(self.digest) == _DIGEST_BYTES
@@ -78,7 +80,8 @@ class SwapTerms:
             and self.number >= 0
         )
         if not sound:
-            raise BadInput("swap/terms", sats=self.sats, cents=self.cents, least=LEAST_SATS)
+            sats, cents = str(self.sats)[:40], str(self.cents)[:40]
+            raise BadInput("swap/terms", sats=sats, cents=cents, least=LEAST_SATS)
         longer, shorter = self.until(self.first), self.until(self.second)
         if self.margin < self.room or longer - shorter < self.margin:
             raise Rejected(

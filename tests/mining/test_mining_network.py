@@ -234,6 +234,7 @@ def test_a_path_retargets_and_halves_where_bitcoin_does() -> None:
         ({"hash_rates": [10**12] * 2_001}, "network/rate"),
         ({"hash_rates": [1]}, "network/outside"),
         ({"at": -1}, "network/outside"),
+        ({"at": 0.5}, "network/outside"),
     ],
 )
 def test_a_path_that_makes_no_sense_is_refused(changes, code) -> None:

@@ -74,6 +74,12 @@ def test_bad_input_is_named_on_stderr_with_status_2(
     assert err.count("\n") == 1
 
 
+def test_an_unknown_scene_is_told_which_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    _, _, err = escrow(capsys, "demo", "picnic")
+    for known in ("recovery", "custody", "token", "sber-pilot"):
+        assert f" {known}" in err
+
+
 def test_an_unknown_option_has_status_2(capsys: pytest.CaptureFixture[str]) -> None:
     status, _, err = escrow(capsys, "demo", "--speed", "9")
     assert status == 2

@@ -267,6 +267,9 @@ def test_the_initiator_s_leg_outlasts_the_other_s_by_the_margin(first: Leg) -> N
     [
         {"buyer": SELLER},
         {"sats": Sats(9_999)},
+        {"sats": 1e6},
+        {"confirmations": True},
+        {"cash_until": 1e9},
         {"cents": Cents(0)},
         {"digest": bytes(31)},
         {"confirmations": 0},
