@@ -173,7 +173,10 @@ def _events(data: Any, at: str) -> tuple[Observed, ...]:
         became = states.get("contractPerformance") if isinstance(states, dict) else None
         if (kind == "CE") != (became is not None):
             raise BadInput("actus/event", at=where, reason="performance is what a CE changes")
-        value = number(each.get("value", 0), where)
+        amount = each.get("value")
+        if amount is None or (isinstance(amount, str) and not amount.strip()):
+            amount = 0
+        value = number(amount, where)
         if value < 0:
             raise BadInput("actus/event", at=where, reason="an amount is positive whoever pays")
         found.append(

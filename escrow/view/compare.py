@@ -75,9 +75,13 @@ def as_dict(comparison: Comparison) -> dict[str, Any]:
 
 
 def as_csv(comparison: Comparison) -> str:
-    """A row a product, the fields of ``Outcome``; empty where it did not happen."""
+    """A row a product, the fields of ``Outcome`` and what is assumed; empty where it did not
+    happen."""
     out = io.StringIO()
-    rows = [_row(outcome) for outcome in comparison.outcomes]
+    rows = [
+        {**_row(outcome), "assumed": " ".join(each.name for each in product.assumed)}
+        for outcome, product in zip(comparison.outcomes, comparison.products, strict=True)
+    ]
     writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     for row in rows:
@@ -291,7 +295,7 @@ def _draw_loans(axes: Axes, comparison: Comparison) -> None:
                 axes.plot(_days(comparison, at), line, marker=marker, color=colour, ms=7)
     for _, words, marker, colour in _MARKS:
         axes.plot([], [], ls="", marker=marker, color=colour, label=words)
-    names = [outcome.product for outcome in comparison.outcomes]
+    names = [f"{each.id}, {len(each.assumed)} terms assumed" for each in comparison.products]
     axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.invert_yaxis()
     axes.set_xlabel("days since the loans were drawn")

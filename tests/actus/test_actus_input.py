@@ -256,6 +256,14 @@ def test_two_values_at_one_time_are_refused_unless_they_are_one() -> None:
     assert refusal(**FLOATS, data={"KEY": [twice[0], ("2013-01-01", "0.2")]}) == "actus/format"
 
 
+@pytest.mark.parametrize("value", [None, "", " "])
+def test_an_event_without_a_value_has_none(value: object) -> None:
+    """As a term that is null or empty: a credit event moves no amount."""
+    seen = {"time": "2013-05-01", "type": "CE", "contractId": "loan", "value": value}
+    (event,) = case(events=[{**seen, "states": {"contractPerformance": "DF"}}]).market.events
+    assert event.value == 0
+
+
 # --- files
 
 

@@ -233,6 +233,9 @@ def test_csv_is_a_row_a_product_with_nothing_where_nothing_happened(found: Compa
     assert by_name["coinbase_morpho"]["margin_call_at"] == ""
     assert by_name["strike"]["cured"] == "false"
     assert by_name["strike"]["end"] == "open"
+    # What was not disclosed is in this report too, by the names of the terms.
+    assumed = [" ".join(each.name for each in product.assumed) for product in ALL]
+    assert [row["assumed"] for row in rows] == assumed
 
 
 def test_the_text_names_the_path_the_products_and_what_is_assumed(found: Comparison) -> None:
@@ -339,6 +342,10 @@ def test_a_chart_is_drawn_the_same_each_time(
     with pytest.raises(BadInput, match="compare/write"):
         draw(found, tmp_path / name)
     draw(found, tmp_path / name, force=True)
+    if name == "c.svg":
+        # Words are drawn as paths, with what they say beside them.
+        words = f"strike, {len(load_product('strike').assumed)} terms assumed"
+        assert words in (tmp_path / name).read_text(encoding="utf-8")
     assert (tmp_path / name).read_bytes() == first
     if name.endswith("html"):
         assert b"strike" in first
