@@ -209,7 +209,11 @@ def _results(data: Any, at: str) -> tuple[Expected, ...]:
                 at=moment(each.get("eventDate"), where),
                 kind=text(each.get("eventType"), where),
                 currency=text(each.get("currency", ""), where),
-                numbers=tuple((k, number(each[k], f"{where}.{k}")) for k in _NUMBERS if k in each),
+                numbers=tuple(
+                    (name, number(each[name], f"{where}.{name}"))
+                    for name in _NUMBERS
+                    if each.get(name) not in (None, "")
+                ),
                 exercised=moment(exercised, where) if exercised else None,
             )
         )

@@ -32,7 +32,8 @@ from escrow.schedules.daycount import DayCount, parse_day_count
 
 _E = TypeVar("_E", bound=Enum)
 
-_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,2})?", re.ASCII)
+_DIGITS: Final = r"(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})"
+_NUMBER: Final = re.compile(rf"[+-]?{_DIGITS}(?:[eE][+-]?[0-9]{{1,2}})?", re.ASCII)
 _COVERS: Final = ("COM", "CSH", "STK")
 """Contract types that are read only as what covers: they have a price, and no schedule here."""
 _INERT: Final = (

@@ -338,6 +338,7 @@ def test_a_result_is_compared_in_all_that_it_says() -> None:
         return check_case(only).difference
 
     assert differs() == ""
+    assert differs(payoff="3600.", accruedInterest=None, nominalInterestRate=".0") == ""
     for change in (
         {"eventDate": "2014-01-02"},
         {"eventType": "IP"},
