@@ -15,7 +15,7 @@ settings.register_profile(
     "dev", max_examples=100, stateful_step_count=50, deadline=None, suppress_health_check=SLOW
 )
 settings.register_profile(
-    "ci", settings.get_profile("dev"), max_examples=300, derandomize=True, database=None
+    "ci", settings.get_profile("dev"), max_examples=200, derandomize=True, database=None
 )
 settings.register_profile("night", settings.get_profile("dev"), max_examples=20_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))

@@ -125,13 +125,15 @@ STARTS: Final = (
     "OUTLASTED",
     "RECOVERABLE",
     "OVERDUE",
+    "SOLD",
     "OFFERED",
     "AWAITING_COLLATERAL",
     "DRAFT",
 )
 """Where stories start: most of them with money lent, one with a payout under way, one with coins
 at an address whose keys were replaced, one with a call whose time is up, one at the recovery
-time, one with a payment missed if any was to be made."""
+time, one with a payment missed if any was to be made, one with collateral sold at the level at
+which it may be."""
 
 
 class EscrowMachine(RuleBasedStateMachine):
@@ -239,6 +241,9 @@ class EscrowMachine(RuleBasedStateMachine):
             self.outlast(level="call_ltv", near=1, then=False)
         if stage == "OVERDUE":
             self.miss()
+        if stage == "SOLD":
+            self.squeeze(level="liquidation_ltv", near=0, then=False)
+            self.liquidate(wait=0, by=None, kind=None, part=None, near=0)
         if stage == "RECOVERABLE":
             self.wait_until(moment="recover_at", near=0)
         if stage == "REKEYED":

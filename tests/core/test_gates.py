@@ -27,7 +27,8 @@ from rulings import ALL_FACTS, BOOK, UNTIL, lent, lost, pledged, ruled, seen
 from escrow.core.decide import decide, witness
 from escrow.core.due import OpenOnEvm, due
 from escrow.core.eligibility import Gate
-from escrow.core.gates import check_collateral, check_gate, collateral_gate, denial
+from escrow.core.errors import Rejected
+from escrow.core.gates import check_collateral, check_gate, check_party, collateral_gate, denial
 from escrow.core.roles import Role
 from escrow.core.state import Incident, fold
 from escrow.core.units import Sats, Seconds
@@ -51,6 +52,15 @@ def test_an_offer_asks_the_rules_of_today_and_the_loan_keeps_them() -> None:
     refuses(ruled(), OFFER, "eligibility/denied", rule="test/offer", reason="offer is not known")
     assert names(decide(ruled("offer"), OFFER)) == ["OfferMade", "OfferedUnder"]
     assert play(ruled("offer"), OFFER).book == BOOK
+
+
+def test_a_loan_of_another_book_is_asked_the_same() -> None:
+    parties = {"borrower": TERMS.borrower, "lender": TERMS.lender}
+    check_party(ruled("offer").register, BOOK, Gate.OFFER, **parties, at=NOW)
+    check_party(ruled().register, None, Gate.OFFER, **parties, at=NOW)
+    with pytest.raises(Rejected, match="eligibility/denied") as caught:
+        check_party(ruled().register, BOOK, Gate.OFFER, **parties, at=NOW)
+    assert caught.value.facts == {"rule": "test/offer", "reason": "offer is not known"}
 
 
 def test_the_verb_says_no_before_the_rules_do() -> None:

@@ -129,6 +129,7 @@ def test_no_law_breaks_and_nobody_passes_a_gate_that_is_shut() -> None:
 
 
 def test_the_machine_meets_its_gates() -> None:
+    """Batches with seeds of their own, until everything was met."""
     total: Counter[str] = Counter()
 
     class Counted(RuledMachine):
@@ -138,10 +139,13 @@ def test_the_machine_meets_its_gates() -> None:
     batch = settings(
         max_examples=30, stateful_step_count=30, database=None, phases=(Phase.generate,)
     )
-    run_state_machine_as_test(seed(1)(Counted), settings=batch)
     wanted = {"Attested", "ProfileSwitched", "TransferCleared", "OfferedUnder", "TokensHeld"}
     wanted |= {"eligibility/denied", "attest/not-registrar", "attest/until", "profile/unchanged"}
-    assert not wanted - total.keys()
+    for number in range(16):
+        run_state_machine_as_test(seed(number)(Counted), settings=batch)
+        if total.keys() >= wanted:
+            break
+    assert total.keys() >= wanted, f"never met: {sorted(wanted - total.keys())}"
 
 
 def test_what_the_machine_asks_is_written_and_read_again() -> None:
