@@ -188,6 +188,9 @@ class Ghost:
             self.coins, self.over = 0, True
             return
         covered = ceil((debt - target * worth) / ((1 - fee) - target) * (1 - fee))
+        if covered >= debt:
+            self.recovered, self.coins, self.over = self.recovered + debt, 0, True
+            return
         self.coins -= floor(ceil(covered / (1 - fee)) / self.price)
         self.recovered += covered
         interest = min(covered, ceil(self.interest))
