@@ -15,9 +15,9 @@ from typing import Any, Final
 
 from escrow.actus.market import Market, Observed
 from escrow.actus.moments import Moment, parse_moment
-from escrow.actus.read_terms import moment, number, performance, read_terms, text
+from escrow.actus.read_terms import is_blank, moment, number, performance, read_terms, text
 from escrow.actus.terms import Terms
-from escrow.core.errors import BadInput
+from escrow.core.errors import BadInput, one_line
 from escrow.parse import is_shallow
 
 MAX_FILE: Final = 16 * 1024 * 1024
@@ -174,9 +174,7 @@ def _events(data: Any, at: str) -> tuple[Observed, ...]:
         if (kind == "CE") != (became is not None):
             raise BadInput("actus/event", at=where, reason="performance is what a CE changes")
         amount = each.get("value")
-        if amount is None or (isinstance(amount, str) and not amount.strip()):
-            amount = 0
-        value = number(amount, where)
+        value = number(0 if is_blank(amount) else amount, where)
         if value < 0:
             raise BadInput("actus/event", at=where, reason="an amount is positive whoever pays")
         found.append(
@@ -238,4 +236,4 @@ def _refuse(word: str) -> None:
 
 
 def _shown(value: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in value)[:80]
+    return one_line(value)[:80]

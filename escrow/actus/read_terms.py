@@ -90,7 +90,7 @@ def read_terms(data: Any, *, at: str) -> Terms:
     found: dict[str, Any] = {}
     for key, (field, read) in _FIELDS.items():
         value = data.get(key)
-        if value is None or (isinstance(value, str) and not value.strip()):
+        if is_blank(value):
             continue
         parsed = read(value, f"{at}.{key}")
         found.update(parsed if isinstance(parsed, dict) else {field: parsed})
@@ -98,6 +98,11 @@ def read_terms(data: Any, *, at: str) -> Terms:
         if _FIELDS[key][0] not in found:
             raise BadInput("actus/missing-term", at=f"{at}.{key}")
     return Terms(**found)
+
+
+def is_blank(value: Any) -> bool:
+    """Does it say nothing?"""
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def number(value: Any, at: str) -> Decimal:

@@ -60,7 +60,7 @@ from escrow.collateral.model import (
     Unverifiable,
     Valuation,
 )
-from escrow.core.errors import BadInput
+from escrow.core.errors import BadInput, one_line
 from escrow.core.units import BPS, DAY, Bps, Seconds
 from escrow.page import Page, Section
 from escrow.tables import MAX_FILE, shipped_bytes, shipped_names
@@ -106,7 +106,7 @@ def load_type(name_or_path: str) -> Type:
     is neither, ``collateral/missing-file``, and whatever ``read_type`` raises."""
     if name_or_path in shipped():
         return read_type(shipped_bytes(*_SHIPPED, name_or_path))
-    shown = "".join(c if c.isprintable() else "?" for c in name_or_path)[:80]
+    shown = one_line(name_or_path)[:80]
     if _ID.fullmatch(name_or_path):
         raise BadInput("collateral/unknown", name=shown, known=" ".join(shipped()))
     try:

@@ -85,7 +85,7 @@ from pathlib import Path
 from typing import Final
 
 from escrow.core.bands import MAX_BANDS, MIN_BANDS
-from escrow.core.errors import BadInput
+from escrow.core.errors import BadInput, one_line
 from escrow.core.terms import MAX_BONUS, MAX_SPAN
 from escrow.core.units import BPS, DAY, Bps, Cents, Seconds
 from escrow.page import Page, Section
@@ -261,4 +261,4 @@ def _price(table: Section) -> PriceRule:
 
 
 def _shown(name: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in name)[:80]
+    return one_line(name)[:80]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
+from escrow.collateral.read import load_type
 from escrow.config import LoanDefaults
 from escrow.core.units import YEAR, Cents
 from escrow.deal import Deal
 from escrow.parse import parse_btc
 from escrow.provenance import Status
-from escrow.sim.pilot import Pilot, Term
+from escrow.sim.pilot import Pilot, Term, terms_of
 from escrow.world import World
 
 _TERMS: Final = (
@@ -41,6 +43,12 @@ def tell_terms(pilot: Pilot, deal: Deal) -> None:
     pilot.adopt(
         Term(f"loan.{name}", value, Status.ASSUMED, source) for name, value in told.items() if value
     )
+
+
+def tell_types(pilot: Pilot, names: Iterable[str]) -> None:
+    """Report the terms of types of collateral that ship."""
+    for name in names:
+        pilot.adopt(terms_of(load_type(name).parameters, of=f"{name}."))
 
 
 def free_tokens(pilot: Pilot, *, of: str) -> Deal:

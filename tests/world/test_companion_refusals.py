@@ -1,7 +1,6 @@
 """What a fund, a supervisor, a swap, a currency and a market refuse changes nothing.
 
-Allowances that a refused act leaves behind are not looked at here: so settlements, and those verbs
-of the market that spend, are not among the cases.
+Settlements, and those verbs of the market that spend, have theirs beside their other tests.
 """
 
 from __future__ import annotations

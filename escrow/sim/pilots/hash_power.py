@@ -9,7 +9,7 @@ from escrow.adapters.bitcoin.vault import address_of
 from escrow.collateral.items import HashContract, Item, asset_id
 from escrow.collateral.margin import Move
 from escrow.collateral.market import Paths
-from escrow.collateral.read import load_type, load_types
+from escrow.collateral.read import load_types
 from escrow.collateral.value import delivered
 from escrow.config import WorldConfig
 from escrow.core.units import BPS, DAY, HOUR, Bps, Cents, Sats, Seconds, muldiv_down
@@ -18,7 +18,8 @@ from escrow.mining.path import NetworkPath, implied_rate, network_path
 from escrow.mining.units import Ghs
 from escrow.parse import parse_btc, parse_cents, parse_price
 from escrow.sim.assets import Desk, DeskTerms
-from escrow.sim.pilot import Pilot, Plan, terms_of
+from escrow.sim.pilot import Pilot, Plan
+from escrow.sim.pilot_parts import tell_types
 from escrow.sim.world_market import network_steps
 from escrow.words import coins, exact, money, percent
 
@@ -59,8 +60,7 @@ def config(plan: Plan, *, seed: int) -> WorldConfig:
 def play(pilot: Pilot) -> None:
     """Play it."""
     pilot.world.price(pilot.plan.text("price"))
-    for name in _TYPES:
-        pilot.adopt(terms_of(load_type(name).parameters, of=f"{name}."))
+    tell_types(pilot, _TYPES)
     desk = _desk(pilot)
     pool = _pledge(pilot, desk)
     _lend(pilot, desk)

@@ -8,13 +8,14 @@ from escrow.adapters.bitcoin.vault import address_of
 from escrow.collateral.items import Item, Machine, asset_id
 from escrow.collateral.margin import Move
 from escrow.collateral.market import Network, Paths
-from escrow.collateral.read import load_type, load_types
+from escrow.collateral.read import load_types
 from escrow.collateral.revenue import sweep
 from escrow.config import WorldConfig
 from escrow.core.units import BPS, CENTS_SCALE, DAY, HOUR, Bps, Cents, Sats, Seconds, muldiv_up
 from escrow.parse import parse_cents, parse_price
 from escrow.sim.assets import Desk, DeskTerms
-from escrow.sim.pilot import Pilot, Plan, terms_of
+from escrow.sim.pilot import Pilot, Plan
+from escrow.sim.pilot_parts import tell_types
 from escrow.words import coins, exact, money, percent
 
 _TYPES = ("machine",)
@@ -44,8 +45,7 @@ def play(pilot: Pilot) -> None:
     """Play it."""
     plan, world = pilot.plan, pilot.world
     world.price(plan.text("price"))
-    for name in _TYPES:
-        pilot.adopt(terms_of(load_type(name).parameters, of=f"{name}."))
+    tell_types(pilot, _TYPES)
     desk = _desk(pilot)
     machines = _register(pilot, desk)
     drawn = _lend(pilot, desk, machines)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from escrow.adapters.bitcoin.vault import address_of
 from escrow.collateral.items import Energy, Item, Revenue, asset_id
 from escrow.collateral.market import Network, Paths
-from escrow.collateral.read import load_type, load_types
+from escrow.collateral.read import load_types
 from escrow.config import WorldConfig
 from escrow.core.units import BPS, DAY, HOUR, Bps, Cents, Sats, Seconds, muldiv_up
 from escrow.parse import parse_cents, parse_price
 from escrow.sim.assets import Desk, DeskTerms
-from escrow.sim.pilot import Pilot, Plan, terms_of
+from escrow.sim.pilot import Pilot, Plan
+from escrow.sim.pilot_parts import tell_types
 from escrow.sim.programme import Programme
 from escrow.words import coins, exact, money, percent
 
@@ -33,8 +34,7 @@ def config(plan: Plan, *, seed: int) -> WorldConfig:
 def play(pilot: Pilot) -> None:
     """Play it."""
     pilot.world.price(pilot.plan.text("price"))
-    for name in _TYPES:
-        pilot.adopt(terms_of(load_type(name).parameters, of=f"{name}."))
+    tell_types(pilot, _TYPES)
     desk = _desk(pilot)
     programme = _issue(pilot, desk)
     plant = _build(pilot, desk)
